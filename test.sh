@@ -1,0 +1,91 @@
+#!/usr/bin/env bash
+# All tests, on a machine with nothing but Python 3.11+ and the package index.
+#
+#   ./test.sh                   everything at small sizes: lint, unit, integration
+#   ./test.sh unit              one part: lint, unit, integration or long
+#   ./test.sh long              the sizes that take minutes
+#   ./test.sh --require-all     a skipped test is a failure
+set -uo pipefail
+cd "$(dirname "$0")"
+. ops/environment.sh
+
+parts=()
+require_all=no
+for word in "$@"; do
+  case $word in
+    lint | unit | integration | long) parts+=("$word") ;;
+    --require-all) require_all=yes ;;
+    *)
+      say "usage: ./test.sh [lint|unit|integration|long]... [--require-all]"
+      exit 2
+      ;;
+  esac
+done
+[ ${#parts[@]} -gt 0 ] || parts=(lint unit integration)
+
+ensure_environment embedded,dev || exit 1
+python=$PWD/.venv/bin/python
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+passed=0 failed=0 skipped=0
+failures=()
+
+run() {
+  local name=$1
+  shift
+  say "== $name"
+  if "$@"; then passed=$((passed + 1)); else
+    failed=$((failed + 1))
+    failures+=("$name")
+  fi
+}
+
+lint() {
+  run "ruff check" .venv/bin/ruff check .
+  run "ruff format" .venv/bin/ruff format --check .
+  run "mypy --strict" .venv/bin/mypy
+  run "directions of imports" .venv/bin/lint-imports
+  run "changelog fragments" .venv/bin/towncrier build --draft --version check
+}
+
+# tests PART COMMAND...: run trial and add its counts to ours.
+tests() {
+  local part=$1 log=$scratch/$1.log started=$SECONDS status last
+  shift
+  say "== tests: $part"
+  "$@" 2>&1 | tee "$log"
+  status=${PIPESTATUS[0]}
+  last=$(grep -E '^(PASSED|FAILED)' "$log" | tail -n 1)
+  count() { printf '%s' "$last" | sed -n "s/.*$1=\([0-9]*\).*/\1/p" | grep . || echo 0; }
+  passed=$((passed + $(count successes)))
+  failed=$((failed + $(count failures) + $(count errors)))
+  skipped=$((skipped + $(count skips)))
+  if [ "$status" -ne 0 ]; then failures+=("tests: $part"); fi
+  if [ "$status" -ne 0 ] && [ "$(count failures)" = 0 ] && [ "$(count errors)" = 0 ]; then failed=$((failed + 1)); fi
+  say "$part took $((SECONDS - started)) s"
+}
+
+for part in "${parts[@]}"; do
+  case $part in
+    lint) lint ;;
+    unit)
+      tests unit "$python" -m coverage run --data-file="$scratch/coverage" \
+        -m twisted.trial --temp-directory="$scratch/trial-unit" tests.unit
+      "$python" -m coverage combine --quiet --data-file="$scratch/coverage" "$scratch" 2>/dev/null
+      run "coverage of the unit tests" "$python" -m coverage report --data-file="$scratch/coverage"
+      ;;
+    integration)
+      tests integration "$python" -m twisted.trial -j2 --temp-directory="$scratch/trial-integration" tests.integration
+      ;;
+    long) tests long "$python" -m twisted.trial --temp-directory="$scratch/trial-long" tests.long ;;
+  esac
+done
+
+if [ "$skipped" -gt 0 ]; then
+  say "skipped:"
+  cat "$scratch"/*.log | sed -n '/^\[SKIPPED\]/,/^===\|^---/p' | grep -vE '^(===|---)' | sort -u >&2
+  if [ "$require_all" = yes ]; then failures+=("skipped tests, with --require-all"); fi
+fi
+for failure in ${failures[@]+"${failures[@]}"}; do say "FAILED: $failure"; done
+printf '%s passed, %s failed, %s skipped\n' "$passed" "$failed" "$skipped"
+[ ${#failures[@]} -eq 0 ]
