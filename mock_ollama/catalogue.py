@@ -1,0 +1,160 @@
+"""Which models are installed and loaded, and how Ollama describes them in its lists."""
+
+from collections.abc import Iterable
+from hashlib import sha256
+from typing import Any
+
+from attrs import define, field, frozen
+
+from mock_ollama.gojson import go_time
+
+DEFAULT_MODELS = ("llama3.2:latest", "qwen3:8b", "nomic-embed-text:latest")
+EMBEDDING_LENGTH = 768
+CONTEXT_LENGTH = 4096
+
+_KEEP_ALIVE_S = 300.0
+_MODIFIED_AT = "2026-08-01T12:00:00.123456Z"
+
+
+@frozen
+class _Kind:
+    """What distinguishes one family of models from another in Ollama's answers."""
+
+    family: str
+    parameter_size: str
+    quantization: str
+    capabilities: tuple[str, ...]
+
+
+_LLAMA = _Kind("llama", "3.2B", "Q4_K_M", ("completion", "tools"))
+_QWEN = _Kind("qwen3", "8.2B", "Q4_K_M", ("completion", "tools", "thinking"))
+_NOMIC = _Kind("nomic-bert", "137M", "F16", ("embedding",))
+
+
+@frozen
+class Model:
+    """One installed model; everything but the name is derived from the name."""
+
+    name: str
+
+    @property
+    def _kind(self) -> _Kind:
+        base = self.name.rpartition("/")[2]
+        if "embed" in base:
+            return _NOMIC
+        return _QWEN if base.startswith("qwen") else _LLAMA
+
+    @property
+    def digest(self) -> str:
+        """The SHA-256 that stands for the model's content."""
+        return sha256(self.name.encode()).hexdigest()
+
+    @property
+    def size(self) -> int:
+        """The size on disk in bytes."""
+        return 274_302_450 + int(self.digest[:4], 16) * 65_536
+
+    @property
+    def capabilities(self) -> tuple[str, ...]:
+        """What the model can do, in Ollama's words."""
+        return self._kind.capabilities
+
+    @property
+    def full_name(self) -> str:
+        """The name with registry and namespace, as Ollama's capability errors print it."""
+        parts = self.name.split("/")
+        return "/".join((*("registry.ollama.ai", "library")[: 3 - len(parts)], *parts))
+
+    def details(self) -> dict[str, Any]:
+        """Give the `details` object of tags, ps and show."""
+        return {
+            "parent_model": "",
+            "format": "gguf",
+            "family": self._kind.family,
+            "families": [self._kind.family],
+            "parameter_size": self._kind.parameter_size,
+            "quantization_level": self._kind.quantization,
+        }
+
+    def tag(self) -> dict[str, Any]:
+        """Give the model's entry of `/api/tags`."""
+        return {
+            "name": self.name,
+            "model": self.name,
+            "modified_at": _MODIFIED_AT,
+            "size": self.size,
+            "digest": self.digest,
+            "details": self.details(),
+        }
+
+    def show(self) -> dict[str, Any]:
+        """Give the answer of `/api/show`, with the parts that a gateway must not relay."""
+        family = self._kind.family
+        return {
+            "license": "MOCK LICENSE: the text between you and the maker of the weights",
+            "modelfile": f"# Modelfile\nFROM /usr/share/ollama/blobs/sha256-{self.digest}\n",
+            "parameters": 'stop                           "<|eot_id|>"',
+            "template": "{{ if .System }}<|system|>{{ .System }}{{ end }}{{ .Prompt }}",
+            "system": "MOCK SYSTEM PROMPT: the operator's own words to the model",
+            "details": self.details(),
+            "model_info": {
+                "general.architecture": family,
+                "general.parameter_count": 3_212_749_888,
+                f"{family}.context_length": CONTEXT_LENGTH,
+                f"{family}.embedding_length": EMBEDDING_LENGTH,
+            },
+            "capabilities": list(self.capabilities),
+            "modified_at": _MODIFIED_AT,
+        }
+
+
+def canonical_name(name: str) -> str:
+    """Give the one spelling under which Ollama would look a model up."""
+    lowered = name.strip().lower().removeprefix("registry.ollama.ai/").removeprefix("library/")
+    return lowered if ":" in lowered.rpartition("/")[2] else f"{lowered}:latest"
+
+
+@define
+class Catalogue:
+    """The installed models, and until when each loaded one stays in memory."""
+
+    _models: dict[str, Model] = field(factory=dict)
+    _expires_at: dict[str, float] = field(factory=dict)
+
+    def install(self, names: Iterable[str]) -> None:
+        """Replace the installed models by those of the given names; none of them is loaded."""
+        self._models = {name: Model(name) for name in map(canonical_name, names)}
+        self._expires_at = {}
+
+    def find(self, name: str) -> Model | None:
+        """Give the installed model that a client's spelling means, if there is one."""
+        return self._models.get(canonical_name(name))
+
+    def use(self, model: Model, now: float) -> None:
+        """Load a model, or keep a loaded one; `now` is the Unix time in seconds."""
+        self._expires_at[model.name] = now + _KEEP_ALIVE_S
+
+    def unload(self, model: Model) -> None:
+        """Drop a model from memory."""
+        self._expires_at.pop(model.name, None)
+
+    def tags(self) -> list[dict[str, Any]]:
+        """Give the entries of `/api/tags`."""
+        return [model.tag() for model in self._models.values()]
+
+    def loaded(self, now: float) -> list[dict[str, Any]]:
+        """Give the entries of `/api/ps` at a Unix time in seconds."""
+        return [
+            {
+                "name": name,
+                "model": name,
+                "size": self._models[name].size,
+                "digest": self._models[name].digest,
+                "details": self._models[name].details(),
+                "expires_at": go_time(expires_at),
+                "size_vram": self._models[name].size,
+                "context_length": CONTEXT_LENGTH,
+            }
+            for name, expires_at in self._expires_at.items()
+            if expires_at > now
+        ]
