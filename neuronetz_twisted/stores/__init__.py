@@ -1,0 +1,1 @@
+"""What outlives a request: PostgreSQL, Redis, and the embedded servers behind `embedded:`."""
