@@ -1,0 +1,231 @@
+"""What is plugged into the gateway from outside, as protocols.
+
+The rooms of the pipeline know only these; `stores` and `testing` implement them, `service.py`
+joins both. Deferreds are the border: each fires with its value or with the `Unavailable` named.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from enum import Enum
+from hashlib import sha1
+from typing import Any, Protocol
+from uuid import UUID
+
+from attrs import field, frozen
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IPushProducer
+
+from neuronetz_twisted.errors import Refusal
+from neuronetz_twisted.vocabulary import CachedPrincipal, KeyRecord, ModelInfo, Principal, Ticket
+
+
+class Verdict(Enum):
+    """What the admission script says of a request (SPEC 5, 7)."""
+
+    ADMITTED = "admitted"
+    STALE = "stale"
+
+
+class KeyStore(Protocol):
+    """Credentials in PostgreSQL. Every method may fail with `DatabaseUnavailable`."""
+
+    def find(self, prefix: str) -> Deferred[KeyRecord | None]:
+        """The credential with this 12-character prefix, joined with key and tenant."""
+        ...
+
+    def used(self, prefix: str, *, rehashed: str | None) -> Deferred[None]:
+        """Note that a credential was verified just now; `rehashed` replaces its argon2 hash."""
+        ...
+
+    def usable(self, key_ids: Sequence[UUID]) -> Deferred[frozenset[UUID]]:
+        """Those of the keys that are active, unexpired, and of an active tenant, as of now."""
+        ...
+
+
+class PrincipalCache(Protocol):
+    """Verified principals in Redis, shared by all gateways (SPEC 5).
+
+    Every method may fail with `RedisUnavailable`.
+    """
+
+    def get(self, prefix: str) -> Deferred[tuple[CachedPrincipal, float] | None]:
+        """The entry and the seconds it has left to live."""
+        ...
+
+    def put(self, prefix: str, entry: CachedPrincipal, ttl_s: float) -> Deferred[None]:
+        """Keep an entry for `ttl_s` seconds from now."""
+        ...
+
+    def drop(self, prefix: str) -> Deferred[None]:
+        """Forget the entry."""
+        ...
+
+
+class Limiter(Protocol):
+    """The one admission call of each request. May fail with `RedisUnavailable`."""
+
+    def admit(self, request_id: str, principal: Principal) -> Deferred[Verdict]:
+        """Ask Redis whether this request may run."""
+        ...
+
+    def raise_epoch(self, tenant_id: UUID, epoch: int) -> Deferred[None]:
+        """Tell Redis of a tenant's new epoch; a smaller one than it knows changes nothing."""
+        ...
+
+
+class Catalog(Protocol):
+    """The installed models, as discovery last saw them."""
+
+    def models(self) -> Mapping[str, ModelInfo]:
+        """By canonical name. Raises `ModelsUnavailable` where the list is too old (SPEC 6)."""
+        ...
+
+
+class CatalogStore(Protocol):
+    """The last good catalogue in Redis, for a process that starts while Ollama is away."""
+
+    def load(self) -> Deferred[tuple[Sequence[ModelInfo], float] | None]:
+        """The models and the seconds that the list has left to live."""
+        ...
+
+    def save(self, models: Sequence[ModelInfo], ttl_s: float) -> Deferred[None]:
+        """Keep the list for `ttl_s` seconds."""
+        ...
+
+
+class FrameReceiver(Protocol):
+    """Who reads a native stream: complete lines, then exactly one end."""
+
+    def framesReceived(self, lines: Sequence[bytes]) -> None:
+        """Take the lines of one read, without their line feeds."""
+        ...
+
+    def streamEnded(self, *, clean: bool) -> None:
+        """The body is over; `clean` if its framing said so, else the connection was lost."""
+        ...
+
+    def streamBroken(self) -> None:
+        """The body is no stream of lines: one is over the limit. The stream is already stopped."""
+        ...
+
+
+class NativeStream(Protocol):
+    """An answer of Ollama whose first frame has arrived; held back until it is attached."""
+
+    backend: str
+
+    def attach(self, receiver: FrameReceiver) -> None:
+        """Deliver the held lines and all that follow."""
+        ...
+
+    def pause(self) -> None:
+        """Stop reading from the model host."""
+        ...
+
+    def resume(self) -> None:
+        """Read on."""
+        ...
+
+    def stop(self) -> None:
+        """Close the connection to the model host at once. The receiver hears nothing more."""
+        ...
+
+
+class Upstream(Protocol):
+    """Where answers come from."""
+
+    async def open(self, ticket: Ticket) -> NativeStream:
+        """Ask a backend and wait for its first frame.
+
+        Raises the `Refusal` of SPEC 6 where none answers; cancelling closes the connection.
+        """
+        ...
+
+
+class Client(Protocol):
+    """The answering half of one request: what the relay writes to.
+
+    Exactly one of `answer`, `refuse`, `complete`, `break_off` and `abort` ends it; `begin` and
+    `write` come before `complete`, `break_off` and `abort` only. After the client has gone, every
+    method does nothing.
+    """
+
+    def begin(self, content_type: bytes) -> None:
+        """Send the head of a streamed 200 answer."""
+        ...
+
+    def write(self, data: bytes) -> None:
+        """Send bytes of a streamed answer."""
+        ...
+
+    def register(self, producer: IPushProducer) -> None:
+        """Have `producer` paused while the client reads too slowly, stopped when it goes."""
+        ...
+
+    def unregister(self) -> None:
+        """End that."""
+        ...
+
+    def answer(self, content_type: bytes, body: bytes) -> None:
+        """Send a whole 200 answer."""
+        ...
+
+    def refuse(self, refusal: Refusal) -> None:
+        """Send a refusal as the whole answer."""
+        ...
+
+    def complete(self) -> None:
+        """End a streamed answer truthfully."""
+        ...
+
+    def break_off(self) -> None:
+        """Let what was written be read, then close without an end of the answer (SPEC 8)."""
+        ...
+
+    def abort(self) -> None:
+        """Close at once: the client has stopped reading."""
+        ...
+
+
+class AuditSink(Protocol):
+    """Where the record of a call goes. Synchronous: it never fails and never waits."""
+
+    def record(self, event: dict[str, str | int | float | bool | None]) -> None:
+        """Keep one event."""
+        ...
+
+
+EpochListener = Callable[[UUID, int], None]
+"""Called with a tenant's id and its new epoch, from the revocation listener."""
+
+
+RedisArgument = bytes | str | int
+"""What a call to Redis may carry: bytes as they are, text as UTF-8, whole numbers in decimal."""
+
+RedisReply = int | bytes | list[Any] | None
+"""One reply of Redis, as it came over the wire: nothing is decoded or made a number."""
+
+
+@frozen
+class Script:
+    """A Lua script that Redis runs as one indivisible step (SPEC 7).
+
+    `digest` is the name under which Redis keeps it: SHA-1 by Redis' choice, no secret hangs on it.
+    """
+
+    name: str
+    source: bytes = field(repr=False)
+    digest: str = field(init=False, repr=False)
+
+    @digest.default
+    def _digest_of_source(self) -> str:
+        return sha1(self.source, usedforsecurity=False).hexdigest()
+
+
+class ScriptRunner(Protocol):
+    """Who runs scripts in Redis. May fail with `RedisUnavailable`."""
+
+    def script(
+        self, script: Script, keys: Sequence[str], args: Sequence[RedisArgument]
+    ) -> Deferred[RedisReply]:
+        """Run the script; every key that it touches is in `keys`, all of one tenant."""
+        ...

@@ -1,0 +1,198 @@
+"""The nouns that every room shares, as frozen values without behaviour of their own.
+
+They live below all six steps of the pipeline, so that a step can hand its result to the next one
+without knowing it (docs/ARCHITECTURE.md).
+"""
+
+from collections.abc import Mapping
+from enum import Enum
+from typing import Any
+from uuid import UUID
+
+from attrs import field, frozen
+from twisted.internet.defer import CancelledError
+
+from neuronetz_twisted.errors import Refusal
+
+CLIENT_CLOSED = 499
+"""The status that the record gives to an answer nobody waited for, as nginx does."""
+
+
+class Scope(Enum):
+    """What a key may be used for (SPEC 5)."""
+
+    CHAT = "chat"
+    EMBEDDINGS = "embeddings"
+    RAW = "raw"
+
+
+class Status(Enum):
+    """The state of a tenant or a key; a tenant is never `revoked` (SPEC 12)."""
+
+    ACTIVE = "active"
+    DISABLED = "disabled"
+    REVOKED = "revoked"
+
+
+@frozen(kw_only=True)
+class KeyRecord:
+    """One credential with its key and tenant, read in one snapshot (SPEC 5).
+
+    `epoch` is the tenant's at that snapshot. `expires_at` is in seconds since 1970: the earlier of
+    the key's and the credential's. A key's own `models` or `allow_all_models` of None means "the
+    tenant's".
+    """
+
+    tenant_id: UUID
+    tenant_status: Status
+    tenant_allow_all_models: bool
+    tenant_models: frozenset[str]
+    key_id: UUID
+    key_status: Status
+    key_allow_all_models: bool | None
+    key_models: frozenset[str] | None
+    prefix: str
+    secret_hash: str = field(repr=False)
+    scopes: frozenset[Scope]
+    expires_at: float | None
+    epoch: int
+
+
+@frozen(kw_only=True)
+class Principal:
+    """Who is calling and what they may use, as of the tenant's `epoch` (SPEC 5, 6)."""
+
+    tenant_id: UUID
+    key_id: UUID
+    prefix: str
+    scopes: frozenset[Scope]
+    allow_all_models: bool
+    models: frozenset[str]
+    expires_at: float | None
+    epoch: int
+
+
+@frozen(kw_only=True)
+class CachedPrincipal:
+    """A principal with the SHA-256 of the key that proved it."""
+
+    digest: bytes = field(repr=False)
+    principal: Principal
+
+
+@frozen(kw_only=True)
+class ModelInfo:
+    """One installed model as discovery knows it (SPEC 6).
+
+    `name` is the canonical one. `listing` holds the fields of `/api/tags`, with the name as Ollama
+    writes it, `details` those of `/api/show` that a tenant may see. `backends` are the names of
+    those that have it, in order.
+    """
+
+    name: str
+    listing: Mapping[str, Any]
+    details: Mapping[str, Any]
+    backends: tuple[str, ...]
+
+
+@frozen(kw_only=True)
+class NativeRequest:
+    """A client's request, rewritten from checked fields as a native Ollama one (SPEC 2, R4).
+
+    `path` is a constant of ours. `body` is what goes upstream, without `model` and `stream`, which
+    `upstream` sets. `stream` is what the client asked for. `ignored` names the fields that were
+    dropped. `prompt_bytes` is the UTF-8 length of all text, for the estimate where counts miss.
+    """
+
+    path: str
+    model: str
+    body: Mapping[str, Any] = field(repr=False)
+    stream: bool
+    include_usage: bool = False
+    ignored: tuple[str, ...] = ()
+    prompt_bytes: int = 0
+
+
+@frozen(kw_only=True)
+class Call:
+    """A request whose caller is known: what the edge hands to the pipeline.
+
+    `id` is ours (UUIDv7), `client_id` the caller's own word, a key of nothing. `received` is on
+    the reactor's clock, in seconds.
+    """
+
+    id: str
+    client_id: str | None
+    address: str
+    user_agent: str
+    route: str
+    dialect: str
+    principal: Principal
+    scope: Scope | None
+    request: NativeRequest
+    received: float
+
+
+@frozen(kw_only=True)
+class Ticket:
+    """The permission to run one call: who, which model, on which backends (SPEC 5-7)."""
+
+    call: Call
+    principal: Principal
+    model: ModelInfo
+
+
+@frozen(kw_only=True)
+class Usage:
+    """Tokens of one answer; `estimated` where the model host gave no counts (SPEC 7)."""
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    estimated: bool = False
+
+
+class End(Enum):
+    """How a call ended; the first two words of the record's outcome (SPEC 9)."""
+
+    COMPLETE = "ok"
+    CUT = "cut"
+    CLIENT_GONE = "client_abort"
+    CLIENT_STALLED = "client_abort/stalled"
+    UPSTREAM_LOST = "upstream_error/lost"
+    UPSTREAM_IDLE = "upstream_error/idle"
+    UPSTREAM_ERROR = "upstream_error"
+    REFUSED = "refused"
+    FAILED = "unknown"
+
+    @classmethod
+    def of(cls, error: BaseException) -> "End":
+        """The end that an exception on the way means."""
+        if isinstance(error, CancelledError):
+            return cls.CLIENT_GONE
+        if isinstance(error, Refusal):
+            return cls.REFUSED
+        return cls.FAILED
+
+
+@frozen(kw_only=True)
+class Outcome:
+    """What became of one call: its end, what it cost, and when. Times are in seconds.
+
+    `word` is what the record says (SPEC 9). `first_byte_after` counts from the call's arrival.
+    """
+
+    end: End
+    word: str
+    status: int
+    usage: Usage = Usage()
+    bytes_sent: int = 0
+    first_byte_after: float | None = None
+    backend: str | None = None
+
+    @classmethod
+    def of(cls, error: BaseException) -> "Outcome":
+        """The outcome of a call that an exception ended before its first frame."""
+        end = End.of(error)
+        if isinstance(error, Refusal):
+            return cls(end=end, word=error.outcome, status=error.status)
+        return cls(end=end, word=end.value, status=CLIENT_CLOSED if end is End.CLIENT_GONE else 500)
