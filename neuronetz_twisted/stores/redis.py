@@ -1,0 +1,197 @@
+"""The gate to Redis: a call is refused at once, answered, or failed by its deadline, never kept.
+
+txredisapi's own pool lets calls wait for ever while Redis is away and stops trying after one failed
+greeting; Twisted's ClientService writes a log line for each attempt. So the pool is kept here: by
+one coroutine, which alone knocks while Redis is away and fills the pool when it is back.
+"""
+
+from collections import deque
+from collections.abc import Sequence
+from functools import partial
+from typing import cast
+
+import txredisapi
+from twisted.application.service import Service
+from twisted.internet.defer import CancelledError, Deferred, fail, succeed
+from twisted.internet.endpoints import HostnameEndpoint, UNIXClientEndpoint, wrapClientTLS
+from twisted.internet.error import ConnectError, ConnectingCancelledError, DNSLookupError
+from twisted.internet.interfaces import IReactorTime, IStreamClientEndpoint
+from twisted.internet.protocol import Factory
+from twisted.internet.ssl import optionsForClientTLS
+from twisted.internet.task import deferLater
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from neuronetz_twisted.errors import RedisUnavailable
+from neuronetz_twisted.redis_target import RedisTarget
+from neuronetz_twisted.seams import RedisArgument, RedisReply, Script
+from neuronetz_twisted.stores.redis_connection import RedisConnection
+
+_CONNECT_TIMEOUT_S = 1.0
+_MOST_DOUBLINGS = 10
+
+
+class RedisGate(Service):
+    """A small pool of connections to one Redis or Valkey (SPEC 2, R1: no answer is no pass).
+
+    `timeout_ms` is the deadline of one call. At most `most_in_flight` calls wait at a time, over
+    `pool_size` connections. While Redis is away, attempts to reach it are `first_delay_s` apart at
+    first and then twice as far each time, up to `longest_delay_s`.
+    """
+
+    name = "redis"
+    _log = Logger()
+
+    def __init__(  # noqa: PLR0913 - figures that tests and operators turn one by one
+        self,
+        reactor: IReactorTime,
+        target: RedisTarget,
+        *,
+        timeout_ms: int = 250,
+        pool_size: int = 2,
+        most_in_flight: int = 1000,
+        first_delay_s: float = 0.05,
+        longest_delay_s: float = 1.0,
+    ) -> None:
+        self._reactor = reactor
+        self._target = target
+        self._endpoint = _endpoint(reactor, target)
+        self._connections = Factory.forProtocol(
+            partial(
+                RedisConnection,
+                reactor,
+                timeout_s=timeout_ms / 1000,
+                limit=max(1, most_in_flight // pool_size),
+            )
+        )
+        self._connections.noisy = False
+        self._pool_size = pool_size
+        self._first_delay_s = first_delay_s
+        self._longest_delay_s = longest_delay_s
+        self._pool: deque[RedisConnection] = deque()
+        self._keeping: Deferred[None] = succeed(None)
+        self._vacancy: Deferred[None] | None = None
+        self._reachable: bool | None = None
+        self._away_because = "not connected yet"
+
+    @property
+    def up(self) -> bool:
+        """Whether a call made now would be sent."""
+        return any(connection.usable for connection in self._pool)
+
+    def call(self, command: bytes, *args: RedisArgument) -> Deferred[RedisReply]:
+        """Send one command and wait for its reply.
+
+        Fails with RedisUnavailable at once where nobody can take the call, and by the deadline in
+        any other case; with txredisapi.ResponseError if the command itself is wrong.
+        """
+        connection = self._next_usable()
+        return self._refusal() if connection is None else connection.call(command, *args)
+
+    def script(
+        self, script: Script, keys: Sequence[str], args: Sequence[RedisArgument]
+    ) -> Deferred[RedisReply]:
+        """Run a script, as `call` does; a script that Redis has forgotten is sent along."""
+        connection = self._next_usable()
+        return self._refusal() if connection is None else connection.script(script, keys, args)
+
+    def startService(self) -> None:
+        """Begin to connect; `up` tells when that is done.
+
+        Raises RuntimeError without hiredis: txredisapi's other parser decodes bytes and costs a
+        turn of the reactor per reply.
+        """
+        if txredisapi.hiredis is None:
+            raise RuntimeError("the package hiredis is missing")
+        super().startService()
+        self._keeping = Deferred.fromCoroutine(self._keep_connected())
+        self._keeping.addErrback(_cancelled)
+
+    def stopService(self) -> Deferred[None]:
+        """Close all connections; fires when nothing is left. Calls that wait fail."""
+        super().stopService()
+        return Deferred.fromCoroutine(self._disconnect())
+
+    def _next_usable(self) -> RedisConnection | None:
+        for _ in range(len(self._pool)):
+            self._pool.rotate(-1)
+            if self._pool[0].usable:
+                return self._pool[0]
+        return None
+
+    def _refusal(self) -> Deferred[RedisReply]:
+        if self._pool:
+            return fail(RedisUnavailable("Redis owes too many answers"))
+        return fail(RedisUnavailable(f"Redis is away: {self._away_because}"))
+
+    async def _keep_connected(self) -> None:
+        failures = 0
+        while self.running:
+            delay_s = self._first_delay_s * 2 ** min(failures, _MOST_DOUBLINGS)
+            await deferLater(self._reactor, min(delay_s, self._longest_delay_s))
+            if len(self._pool) >= self._pool_size:
+                self._vacancy = Deferred()
+                await self._vacancy
+            try:
+                self._take_in(await self._connect())
+                failures = 0
+            except RedisUnavailable as error:
+                failures += 1
+                self._note_away(str(error))
+            except CancelledError:
+                raise
+            except Exception:  # noqa: BLE001 - the outermost loop: what ends it ends all service
+                failures += 1
+                self._log.failure("connecting to Redis failed in an unforeseen way")
+
+    async def _connect(self) -> RedisConnection:
+        try:
+            connection = cast("RedisConnection", await self._endpoint.connect(self._connections))
+        except (ConnectError, ConnectingCancelledError, DNSLookupError) as error:
+            raise RedisUnavailable(str(error)) from error
+        try:
+            await connection.greet(self._target)
+        except (RedisUnavailable, CancelledError):
+            await connection.give_up("its greeting failed")
+            raise
+        return connection
+
+    async def _disconnect(self) -> None:
+        self._keeping.cancel()
+        await self._keeping
+        for connection in list(self._pool):
+            await connection.give_up("the gateway stops")
+
+    def _take_in(self, connection: RedisConnection) -> None:
+        self._pool.append(connection)
+        if not self._reachable:
+            self._log.info("Redis at {where} is up", where=self._target.where)
+        self._reachable = True
+        connection.lost.addCallback(self._let_go, connection)
+
+    def _let_go(self, why: str, connection: RedisConnection) -> None:
+        self._pool.remove(connection)
+        if not self._pool:
+            self._note_away(why)
+        vacancy, self._vacancy = self._vacancy, None
+        if vacancy is not None:
+            vacancy.callback(None)
+
+    def _note_away(self, why: str) -> None:
+        self._away_because = why
+        if self._reachable is not False and self.running and not self._pool:
+            self._log.warn("Redis at {where} is away: {why}", where=self._target.where, why=why)
+            self._reachable = False
+
+
+def _cancelled(failure: Failure) -> None:
+    """Take the end that stopService brings; any other is a fault and passes."""
+    failure.trap(CancelledError)
+
+
+def _endpoint(reactor: IReactorTime, target: RedisTarget) -> IStreamClientEndpoint:
+    """Where to connect to; TLS checks certificate and host name against the system's roots."""
+    if target.path is not None:
+        return UNIXClientEndpoint(reactor, target.path, timeout=_CONNECT_TIMEOUT_S)
+    plain = HostnameEndpoint(reactor, target.host, target.port, timeout=_CONNECT_TIMEOUT_S)
+    return wrapClientTLS(optionsForClientTLS(target.host), plain) if target.tls else plain

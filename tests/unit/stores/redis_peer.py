@@ -1,0 +1,89 @@
+"""The other end of the gate, in memory: connections that a test accepts, reads and answers."""
+
+import hiredis
+from twisted.internet.error import ConnectError, ConnectionDone
+from twisted.internet.interfaces import IProtocol
+from twisted.internet.testing import MemoryReactorClock, StringTransport
+from twisted.python.failure import Failure
+
+from neuronetz_twisted.stores.redis import RedisGate
+from neuronetz_twisted.redis_target import RedisTarget
+
+
+class ServerEnd(StringTransport):
+    """One accepted connection, as the server sees it; it ends a turn after it is aborted."""
+
+    def __init__(self, clock: MemoryReactorClock, client: IProtocol) -> None:
+        super().__init__()
+        self.open = True
+        self._clock = clock
+        self._client = client
+        self._reader = hiredis.Reader()
+
+    def received(self) -> list[list[bytes]]:
+        """The commands that came since the last time."""
+        self._reader.feed(self.value())
+        self.clear()
+        commands = []
+        while (command := self._reader.gets()) is not False:
+            commands.append(command)
+        return commands
+
+    def send(self, data: bytes) -> None:
+        """Send bytes to the gate."""
+        self._client.dataReceived(data)
+
+    def close(self) -> None:
+        """End the connection, from whichever side."""
+        if self.open:
+            self.open = False
+            self._client.connectionLost(Failure(ConnectionDone()))
+
+    def abortConnection(self) -> None:
+        """The gate closes: it hears of it a turn later, as from a real transport."""
+        self._clock.callLater(0, self.close)
+
+
+class MemoryRedis:
+    """A gate with its clock, and the server that it knocks at."""
+
+    def __init__(self, target: RedisTarget | None = None, **figures: float) -> None:
+        self.clock = MemoryReactorClock()
+        self.gate = RedisGate(
+            self.clock,
+            target or RedisTarget(path="/redis.sock"),
+            **{"pool_size": 1, "first_delay_s": 1, "longest_delay_s": 4} | figures,  # type: ignore[arg-type]
+        )
+
+    @property
+    def attempts(self) -> int:
+        """How often the gate has tried to connect."""
+        return len(self.clock.unixClients)
+
+    def accept(self) -> ServerEnd:
+        """Accept the newest attempt."""
+        factory = self.clock.unixClients[-1][1]
+        protocol = factory.buildProtocol(None)
+        end = ServerEnd(self.clock, protocol)
+        protocol.makeConnection(end)
+        return end
+
+    def refuse(self) -> None:
+        """Refuse the newest attempt."""
+        factory = self.clock.unixClients[-1][1]
+        factory.clientConnectionFailed(None, Failure(ConnectError(string="refused")))
+
+    def connect(self) -> ServerEnd:
+        """Let the gate start and be greeted."""
+        self.gate.startService()
+        return self.next_connection()
+
+    def next_connection(self) -> ServerEnd:
+        """Let the gate make its next attempt, and greet it."""
+        attempts = self.attempts
+        while self.attempts == attempts:
+            self.clock.advance(0.5)
+        end = self.accept()
+        end.send(b"+PONG\r\n")
+        end.clear()
+        return end
