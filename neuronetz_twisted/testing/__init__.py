@@ -1,0 +1,1 @@
+"""Published fakes: what the tests of this project, and of those who build on it, run on."""
