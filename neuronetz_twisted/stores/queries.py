@@ -1,0 +1,97 @@
+"""What the service asks of PostgreSQL, as plain functions of a connection.
+
+They run through `DatabaseThreads.run`, so each is one whole transaction. All values are bound
+parameters; what comes back are values of ours, never rows that read on.
+"""
+
+from collections.abc import Collection
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, func, select, update
+
+from neuronetz_twisted.stores.tables import api_key_credentials, api_keys, tenants
+from neuronetz_twisted.vocabulary import KeyRecord, Scope, Status
+
+
+def find_key_record(connection: Connection, prefix: str) -> KeyRecord | None:
+    """The credential with this prefix, with key and tenant, all of one snapshot (SPEC 5)."""
+    statement = (
+        select(
+            api_key_credentials.c.secret_hash,
+            tenants.c.id.label("tenant_id"),
+            tenants.c.status.label("tenant_status"),
+            tenants.c.allow_all_models.label("tenant_allow_all_models"),
+            tenants.c.allowed_models.label("tenant_models"),
+            tenants.c.epoch,
+            api_keys.c.id.label("key_id"),
+            api_keys.c.status.label("key_status"),
+            api_keys.c.allow_all_models,
+            api_keys.c.allowed_models,
+            api_keys.c.scopes,
+            func.least(api_keys.c.expires_at, api_key_credentials.c.expires_at).label("expires_at"),
+        )
+        .select_from(api_key_credentials.join(api_keys).join(tenants))
+        .where(api_key_credentials.c.prefix == prefix)
+    )
+    row = connection.execute(statement).one_or_none()
+    if row is None:
+        return None
+    return KeyRecord(
+        tenant_id=row.tenant_id,
+        tenant_status=Status(row.tenant_status),
+        tenant_allow_all_models=row.tenant_allow_all_models,
+        tenant_models=frozenset(row.tenant_models),
+        key_id=row.key_id,
+        key_status=Status(row.key_status),
+        key_allow_all_models=row.allow_all_models,
+        key_models=None if row.allowed_models is None else frozenset(row.allowed_models),
+        prefix=prefix,
+        secret_hash=row.secret_hash,
+        scopes=frozenset(map(Scope, row.scopes)),
+        expires_at=None if row.expires_at is None else row.expires_at.timestamp(),
+        epoch=row.epoch,
+    )
+
+
+def mark_used(connection: Connection, prefix: str, rehashed: str | None) -> None:
+    """Note that a credential was verified just now; `rehashed` replaces its argon2 hash."""
+    changes: dict[str, Any] = {"last_used_at": func.now()}
+    if rehashed is not None:
+        changes["secret_hash"] = rehashed
+    connection.execute(
+        update(api_key_credentials).where(api_key_credentials.c.prefix == prefix).values(changes)
+    )
+
+
+def usable_keys(connection: Connection, key_ids: Collection[UUID]) -> frozenset[UUID]:
+    """Those of the keys that are active, of an active tenant, and have not expired.
+
+    A key whose credentials have all expired counts as expired.
+    """
+    statement = (
+        select(api_keys.c.id)
+        .select_from(api_keys.join(tenants).join(api_key_credentials))
+        .where(
+            api_keys.c.id == func.any(list(key_ids)),
+            api_keys.c.status == Status.ACTIVE.value,
+            tenants.c.status == Status.ACTIVE.value,
+            # LEAST passes over NULLs: neither date set is "never".
+            func.coalesce(
+                func.least(api_keys.c.expires_at, api_key_credentials.c.expires_at) > func.now(),
+                True,
+            ),
+        )
+    )
+    return frozenset(connection.execute(statement).scalars())
+
+
+def changed_tenants(
+    connection: Connection, since_seconds: float | None = 60.0
+) -> list[tuple[UUID, int]]:
+    """Tenants and epochs that changed in the last seconds, on the database's clock; None: all."""
+    statement = select(tenants.c.id, tenants.c.epoch)
+    if since_seconds is not None:
+        window = func.make_interval(0, 0, 0, 0, 0, 0, since_seconds)
+        statement = statement.where(tenants.c.changed_at > func.clock_timestamp() - window)
+    return [(row.id, row.epoch) for row in connection.execute(statement)]

@@ -1,0 +1,251 @@
+"""The reactor's side of the threads: a pool that runs nothing until it is told to."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from attrs import define, field
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.task import Clock
+from twisted.python.failure import Failure
+from twisted.trial.unittest import SynchronousTestCase
+
+from neuronetz_twisted.errors import DatabaseUnavailable
+from neuronetz_twisted.stores.lifeline import Lifeline
+from neuronetz_twisted.stores.threads import STOP_S, BoundedThreads, TooManyCalls
+
+
+class ThreadClock(Clock):
+    """A clock whose reactor thread is the test's own."""
+
+    def callFromThread(self, callable: Callable[..., Any], /, *args: Any) -> None:  # noqa: A002
+        """Call at once."""
+        callable(*args)
+
+
+@define
+class Bench:
+    """Threads that the test moves by hand: `begin` picks up the oldest work, `finish` returns."""
+
+    waiting: list[tuple[Callable[[bool, Any], object], Callable[[], Any]]] = field(factory=list)
+    running: list[tuple[Callable[[bool, Any], object], bool, Any]] = field(factory=list)
+    started: bool = False
+    stopped: bool = False
+
+    def start(self) -> None:
+        """Take work."""
+        self.started = True
+
+    def stop(self) -> None:
+        """Take no more."""
+        self.stopped = True
+
+    def callInThreadWithCallback(
+        self, onResult: Callable[[bool, Any], object], func: Callable[[], Any], /
+    ) -> None:
+        """Queue the work."""
+        self.waiting.append((onResult, func))
+
+    def begin(self) -> None:
+        """Run the oldest work, without handing its result back yet."""
+        done, work = self.waiting.pop(0)
+        try:
+            self.running.append((done, True, work()))
+        except Exception:  # noqa: BLE001 - as the real pool does
+            self.running.append((done, False, Failure()))
+
+    def finish(self) -> None:
+        """Hand the oldest result back."""
+        done, succeeded, result = self.running.pop(0)
+        done(succeeded, result)
+
+    def step(self) -> None:
+        """One whole piece of work."""
+        self.begin()
+        self.finish()
+
+
+def answer(value: Any, _: Lifeline) -> Any:
+    """Work that succeeds."""
+    return value
+
+
+def fail_with(error: Exception, _: Lifeline) -> Any:
+    """Work that does not."""
+    raise error
+
+
+class Calls(SynchronousTestCase):
+    """Two threads, one more may wait, two seconds each."""
+
+    def setUp(self) -> None:
+        """Started threads."""
+        self.clock = ThreadClock()
+        self.bench = Bench()
+        self.threads = BoundedThreads(
+            self.clock, size=2, overflow=1, deadline_s=2.0, threads=self.bench
+        )
+        self.threads.start()
+
+    def call(self, value: Any = 1) -> Deferred[Any]:
+        """A call that would succeed."""
+        return self.threads.call(partial(answer, value))
+
+    def test_answer(self) -> None:
+        """The value of the work is the answer, and no timer is left."""
+        asked = self.call("value")
+        self.bench.step()
+        self.assertEqual(self.successResultOf(asked), "value")
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_error(self) -> None:
+        """An error of the work is the answer as it is."""
+        asked = self.threads.call(partial(fail_with, KeyError("x")))
+        self.bench.step()
+        self.failureResultOf(asked, KeyError)
+
+    def test_bounds(self) -> None:
+        """Beyond threads and overflow a call is refused at once and costs no thread."""
+        asked = [self.call() for _ in range(3)]
+        self.failureResultOf(self.call(), TooManyCalls)
+        self.assertEqual(len(self.bench.waiting), 3)
+        self.bench.step()
+        self.successResultOf(asked[0])
+        self.assertNoResult(self.call())
+
+    def test_not_started(self) -> None:
+        """Before the start everything is refused."""
+        threads = BoundedThreads(self.clock, size=1, overflow=0, deadline_s=1, threads=Bench())
+        self.failureResultOf(threads.call(partial(answer, 1)), DatabaseUnavailable)
+
+    def test_deadline(self) -> None:
+        """At the deadline the caller is told and the lifeline cut; not a moment earlier."""
+        lifelines: list[Lifeline] = []
+        asked = self.threads.call(lifelines.append)
+        self.bench.begin()
+        self.clock.advance(1.99)
+        self.assertNoResult(asked)
+        self.assertFalse(lifelines[0].was_cut)
+        self.clock.advance(0.01)
+        self.failureResultOf(asked, DatabaseUnavailable)
+        self.assertTrue(lifelines[0].was_cut)
+        self.bench.finish()
+
+    def test_overdue_thread_counts(self) -> None:
+        """A thread that has not come back still takes up its place."""
+        late = [self.call() for _ in range(3)]
+        self.bench.begin()
+        self.clock.advance(2)
+        for asked in late:
+            self.failureResultOf(asked, DatabaseUnavailable)
+        self.failureResultOf(self.call(), TooManyCalls)
+
+    def test_all_threads_stuck(self) -> None:
+        """With every thread past its deadline a call is refused although there is overflow."""
+        stuck = [self.call() for _ in range(2)]
+        self.bench.begin()
+        self.bench.begin()
+        self.clock.advance(2)
+        for asked in stuck:
+            self.failureResultOf(asked, DatabaseUnavailable)
+        self.failureResultOf(self.call(), TooManyCalls)
+        self.bench.finish()
+        asked = self.call("again")
+        self.bench.begin()
+        self.bench.finish()
+        self.assertNoResult(asked)
+        self.bench.finish()
+        self.assertEqual(self.successResultOf(asked), "again")
+
+    def test_overdue_before_it_began(self) -> None:
+        """Work that no thread took up in time is not done later."""
+        done: list[Lifeline] = []
+        asked = self.threads.call(done.append)
+        self.clock.advance(2)
+        self.failureResultOf(asked, DatabaseUnavailable)
+        self.bench.step()
+        self.assertEqual(done, [])
+
+    def test_late_value_is_handed_over(self) -> None:
+        """A value that nobody waits for goes where `late` says, and only then."""
+        late: list[Any] = []
+        for advance, expected in ((0, []), (2, ["value"])):
+            with self.subTest(advance=advance):
+                asked = self.threads.call(partial(answer, "value"), late=late.append)
+                asked.addErrback(lambda failure: failure.trap(DatabaseUnavailable) and None)
+                self.bench.begin()
+                self.clock.advance(advance)
+                self.bench.finish()
+                self.assertEqual(late, expected)
+
+    def test_late_fault_is_logged(self) -> None:
+        """An error after the deadline is lost on the caller but not on the log."""
+        asked = self.threads.call(partial(fail_with, KeyError("x")))
+        self.bench.begin()
+        self.clock.advance(2)
+        self.failureResultOf(asked, DatabaseUnavailable)
+        self.bench.finish()
+        self.assertEqual(len(self.flushLoggedErrors(KeyError)), 1)
+
+    def test_late_outage_is_not_logged(self) -> None:
+        """The connection error that a cut brings about says nothing new."""
+        asked = self.threads.call(partial(fail_with, DatabaseUnavailable("cut")))
+        self.bench.begin()
+        self.clock.advance(2)
+        self.failureResultOf(asked, DatabaseUnavailable)
+        self.bench.finish()
+        self.assertEqual(self.flushLoggedErrors(), [])
+
+    def test_cancel(self) -> None:
+        """Cancelling gives up the answer; thread and deadline go on."""
+        lifelines: list[Lifeline] = []
+        asked = self.threads.call(lifelines.append)
+        asked.cancel()
+        self.failureResultOf(asked, CancelledError)
+        self.bench.begin()
+        self.clock.advance(2)
+        self.assertTrue(lifelines[0].was_cut)
+        self.bench.finish()
+
+    def stop(self, last: list[str]) -> Deferred[None]:
+        """Begin to stop; `last` tells what was done."""
+        return Deferred.fromCoroutine(self.threads.stop(lambda: last.append("done")))
+
+    def test_stop_when_idle(self) -> None:
+        """The last work is done in a thread, then the threads end."""
+        last: list[str] = []
+        stopped = self.stop(last)
+        self.assertEqual((last, self.bench.stopped), ([], False))
+        self.bench.step()
+        self.successResultOf(stopped)
+        self.assertEqual((last, self.bench.stopped), (["done"], True))
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+        self.failureResultOf(self.call(), DatabaseUnavailable)
+
+    def test_stop_waits(self) -> None:
+        """Calls in flight are waited for and have their answers; new ones are refused."""
+        asked = self.call("value")
+        stopped = self.stop([])
+        self.failureResultOf(self.call(), DatabaseUnavailable)
+        self.bench.step()
+        self.assertEqual(self.successResultOf(asked), "value")
+        self.bench.step()
+        self.successResultOf(stopped)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_stop_does_not_wait_for_ever(self) -> None:
+        """A thread that never comes back holds the end up for a few seconds only."""
+        asked = self.call()
+        self.bench.begin()
+        stopped = self.stop([])
+        self.clock.advance(2)
+        self.failureResultOf(asked, DatabaseUnavailable)
+        self.assertNoResult(stopped)
+        self.clock.advance(STOP_S - 2)
+        self.successResultOf(stopped)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_stop_without_start(self) -> None:
+        """Stopping what never ran is over at once."""
+        threads = BoundedThreads(self.clock, size=1, overflow=0, deadline_s=1, threads=Bench())
+        self.successResultOf(Deferred.fromCoroutine(threads.stop(self.fail)))
