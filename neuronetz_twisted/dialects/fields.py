@@ -1,0 +1,177 @@
+"""What a request may contain: checks of single fields and the rule that applies a table of them.
+
+A body is never passed on; a new one is written from the fields that a table names (SPEC 2 R4,
+SPEC 4). Ollama reads keys without regard to case and takes the last one, so a key that equals a
+known one only after case folding is refused instead of dropped.
+"""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import orjson
+from attrs import field, frozen
+
+from neuronetz_twisted.errors import InvalidRequest
+
+MAX_DEPTH = 32
+MAX_STOPS = 16
+_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+_MAX_IGNORED_BYTES = 1024
+
+Check = Callable[[Any, str], Any]
+"""Takes a value and the field's name; gives the value to send on or raises `InvalidRequest`."""
+
+
+@frozen(kw_only=True)
+class FieldTable:
+    """What happens to each field of an object.
+
+    `taken` maps a name to its check. `refused` maps a name to the neutral values that count as
+    absent; any other value is an error. `dropped` are fields known to Ollama that are ignored and
+    named, as every unknown field is; `folded` maps the case-folded name of each known field to it.
+    """
+
+    taken: Mapping[str, Check]
+    refused: Mapping[str, Sequence[Any]] = field(factory=dict)
+    dropped: frozenset[str] = frozenset()
+
+    folded: Mapping[str, str] = field(init=False)
+
+    @folded.default
+    def _fold(self) -> Mapping[str, str]:
+        names = (*self.taken, *self.refused, *self.dropped)
+        return {name.casefold(): name for name in names}
+
+
+def read_object(raw: bytes) -> dict[str, Any]:
+    """The JSON object in a request body.
+
+    Raises `InvalidRequest` for anything else: not UTF-8, not JSON (RFC 8259: no NaN), not an
+    object, nested deeper than 32.
+    """
+    try:
+        data = orjson.loads(raw)
+    except orjson.JSONDecodeError:
+        raise InvalidRequest("the body is not valid JSON") from None
+    if not isinstance(data, dict):
+        raise InvalidRequest("the body must be a JSON object")
+    level: list[Any] = [data]
+    for _ in range(MAX_DEPTH):
+        level = [inner for outer in level for inner in _children(outer)]
+        if not level:
+            return data
+    raise InvalidRequest(f"the body is nested deeper than {MAX_DEPTH}")
+
+
+def _children(value: Any) -> list[Any]:
+    inner = value.values() if isinstance(value, dict) else value
+    return [child for child in inner if isinstance(child, dict | list)]
+
+
+def apply(table: FieldTable, data: Mapping[str, Any], ignored: list[str]) -> dict[str, Any]:
+    """Write an object anew from the fields that `table` takes.
+
+    Names of dropped fields are appended to `ignored`. Raises `InvalidRequest`, naming the field.
+    """
+    clean: dict[str, Any] = {}
+    for name, value in data.items():
+        twin = table.folded.get(name.casefold(), name)
+        if twin != name:
+            raise InvalidRequest(f"a field differs from {twin} only in case", param=twin)
+        if value is None:
+            continue
+        if name in table.taken:
+            clean[name] = table.taken[name](value, name)
+        elif name not in table.refused:
+            ignored.append(name)
+        elif not _is_one_of(value, table.refused[name]):
+            raise InvalidRequest(f"{name} is not accepted", param=name)
+    return clean
+
+
+def _is_one_of(value: Any, neutral: Sequence[Any]) -> bool:
+    return any(type(value) is type(word) and value == word for word in neutral)
+
+
+NEUTRAL_TEXT: Sequence[Any] = ("",)
+NEUTRAL_LIST: Sequence[Any] = ([],)
+NEUTRAL_FLAG: Sequence[Any] = (False,)
+
+
+def text(value: Any, name: str) -> str:
+    """A string."""
+    if not isinstance(value, str):
+        raise InvalidRequest(f"{name} must be a string", param=name)
+    return value
+
+
+def flag(value: Any, name: str) -> bool:
+    """A boolean."""
+    if not isinstance(value, bool):
+        raise InvalidRequest(f"{name} must be a boolean", param=name)
+    return value
+
+
+def number(value: Any, name: str) -> float:
+    """A number; JSON has no NaN and no infinity."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise InvalidRequest(f"{name} must be a number", param=name)
+    return value
+
+
+def whole(value: Any, name: str) -> int:
+    """An integer of at most 64 bits; an integral float counts as one (SPEC 4)."""
+    checked = number(value, name)
+    if checked != int(checked) or not -(2**63) <= checked < 2**63:
+        raise InvalidRequest(f"{name} must be a whole number", param=name)
+    return int(checked)
+
+
+def stops(value: Any, name: str) -> list[str]:
+    """One stop sequence or a list of at most 16."""
+    if isinstance(value, str):
+        return [value]
+    if not isinstance(value, list) or not all(isinstance(stop, str) for stop in value):
+        raise InvalidRequest(f"{name} must be a string or a list of strings", param=name)
+    if len(value) > MAX_STOPS:
+        raise InvalidRequest(f"{name} has more than {MAX_STOPS} entries", param=name)
+    return value
+
+
+def mapping(value: Any, name: str) -> dict[str, Any]:
+    """An object."""
+    if not isinstance(value, dict):
+        raise InvalidRequest(f"{name} must be an object", param=name)
+    return value
+
+
+def objects(value: Any, name: str) -> list[dict[str, Any]]:
+    """A list of objects."""
+    if not isinstance(value, list) or not all(isinstance(entry, dict) for entry in value):
+        raise InvalidRequest(f"{name} must be a list of objects", param=name)
+    return value
+
+
+def one_of(*words: str) -> Check:
+    """A check for one of `words`."""
+
+    def check(value: Any, name: str) -> str:
+        if value not in words or not isinstance(value, str):
+            raise InvalidRequest(f"{name} must be one of {', '.join(words)}", param=name)
+        return value
+
+    return check
+
+
+def ignored_header(ignored: Sequence[str]) -> str:
+    """The value of `X-Gateway-Ignored`: printable names, at most 1 KiB, the rest as `+n`."""
+    shown: list[str] = []
+    size = 0
+    names = list(dict.fromkeys(ignored))
+    for name in names:
+        if _NAME.fullmatch(name) and size + len(name) + 2 <= _MAX_IGNORED_BYTES - 8:
+            shown.append(name)
+            size += len(name) + 2
+    hidden = len(names) - len(shown)
+    return ", ".join([*shown, f"+{hidden}"] if hidden else shown)

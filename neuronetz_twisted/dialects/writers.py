@@ -1,0 +1,159 @@
+"""Native frames into the bytes that a client of each surface reads.
+
+A writer serves one answer. Streamed: `frames` per read, then `last`, or `fault` where the stream
+broke. Not streamed: `whole` renders the folded answer (SPEC 3, 8).
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+import orjson
+from attrs import define, field
+
+from neuronetz_twisted.dialects.faults import native_error, openai_error
+from neuronetz_twisted.dialects.frames import read_frame, text_of
+from neuronetz_twisted.errors import Refusal, UpstreamNonsense
+from neuronetz_twisted.vocabulary import Usage
+
+
+class Writer(Protocol):
+    """Renders one answer in one dialect."""
+
+    stream_type: bytes
+
+    def frames(self, lines: Sequence[bytes]) -> bytes:
+        """What the client reads for metered frames in the middle of a stream.
+
+        Raises `UpstreamNonsense` for a frame that is not one of this route.
+        """
+        ...
+
+    def last(self, final: Mapping[str, Any], usage: Usage) -> bytes:
+        """What the client reads for the final frame."""
+        ...
+
+    def fault(self, refusal: Refusal, request_id: str) -> bytes:
+        """The truthful end of a stream that broke: no final frame follows."""
+        ...
+
+    def whole(self, folded: Mapping[str, Any], usage: Usage) -> bytes:
+        """The answer in one piece."""
+        ...
+
+
+class NativeWriter:
+    """NDJSON as Ollama writes it, for `/api/chat` and `/api/generate`."""
+
+    stream_type = b"application/x-ndjson"
+
+    def frames(self, lines: Sequence[bytes]) -> bytes:
+        """The frames as they are."""
+        return b"\n".join(lines) + b"\n"
+
+    def last(self, final: Mapping[str, Any], usage: Usage) -> bytes:  # noqa: ARG002 - has counts
+        """The final frame, rebuilt."""
+        return orjson.dumps(final, option=orjson.OPT_APPEND_NEWLINE)
+
+    def fault(self, refusal: Refusal, request_id: str) -> bytes:
+        """A last line with `error` and no `done`."""
+        body = native_error(refusal, request_id)
+        return orjson.dumps(body, option=orjson.OPT_APPEND_NEWLINE)
+
+    def whole(self, folded: Mapping[str, Any], usage: Usage) -> bytes:  # noqa: ARG002 - has counts
+        """The folded frame."""
+        return orjson.dumps(folded)
+
+
+_FINISH = {"length": "length"}
+
+
+@define(kw_only=True)
+class ChatCompletionWriter:
+    """OpenAI's chat completion: one object, or chunks as server-sent events.
+
+    `id` is unique, `created` in seconds since 1970.
+    """
+
+    id: str
+    created: int
+    model: str
+    include_usage: bool
+    stream_type = b"text/event-stream"
+    _opened: bool = field(default=False, init=False)
+
+    def frames(self, lines: Sequence[bytes]) -> bytes:
+        """One chunk per frame; the first one carries the role."""
+        return b"".join([self._chunk(self._delta(read_frame(line)), None) for line in lines])
+
+    def last(self, final: Mapping[str, Any], usage: Usage) -> bytes:
+        """The finish reason, the usage if asked for, and `[DONE]`."""
+        reason = _finish_reason(final)
+        content, thinking = text_of(final)
+        delta = self._delta(final) if content or thinking or not self._opened else {}
+        chunks = [self._chunk(delta, reason)]
+        if self.include_usage:
+            chunks.append(_event({**self._head(), "choices": [], "usage": _usage(usage)}))
+        return b"".join([*chunks, b"data: [DONE]\n\n"])
+
+    def fault(self, refusal: Refusal, request_id: str) -> bytes:
+        """An event with `error` and no `[DONE]`."""
+        return _event(openai_error(refusal, request_id))
+
+    def whole(self, folded: Mapping[str, Any], usage: Usage) -> bytes:
+        """A `chat.completion` object."""
+        content, thinking = text_of(folded)
+        message = {"role": "assistant", "content": content}
+        if thinking:
+            message["reasoning"] = thinking
+        choice = {
+            "index": 0,
+            "message": message,
+            "logprobs": None,
+            "finish_reason": _finish_reason(folded),
+        }
+        body = {**self._head("chat.completion"), "choices": [choice], "usage": _usage(usage)}
+        return orjson.dumps(body)
+
+    def _head(self, kind: str = "chat.completion.chunk") -> dict[str, Any]:
+        return {
+            "id": f"chatcmpl-{self.id}",
+            "object": kind,
+            "created": self.created,
+            "model": self.model,
+            "system_fingerprint": "fp_ollama",
+        }
+
+    def _delta(self, frame: Mapping[str, Any]) -> dict[str, str]:
+        if "message" not in frame:
+            raise UpstreamNonsense("a chat frame without a message")
+        content, thinking = text_of(frame)
+        delta = {"content": content}
+        if thinking:
+            delta["reasoning"] = thinking
+        if not self._opened:
+            self._opened = True
+            delta = {"role": "assistant", **delta}
+        return delta
+
+    def _chunk(self, delta: Mapping[str, str], reason: str | None) -> bytes:
+        choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": reason}
+        chunk = {**self._head(), "choices": [choice]}
+        if self.include_usage:
+            chunk["usage"] = None
+        return _event(chunk)
+
+
+def _event(data: Mapping[str, Any]) -> bytes:
+    return b"data: " + orjson.dumps(data) + b"\n\n"
+
+
+def _finish_reason(final: Mapping[str, Any]) -> str:
+    return _FINISH.get(final.get("done_reason", ""), "stop")
+
+
+def _usage(usage: Usage) -> dict[str, int]:
+    return {
+        "prompt_tokens": usage.prompt_tokens,
+        "completion_tokens": usage.completion_tokens,
+        "total_tokens": usage.prompt_tokens + usage.completion_tokens,
+    }

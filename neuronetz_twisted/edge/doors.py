@@ -1,0 +1,235 @@
+"""The doors: every route is one of three kinds, so that none can forget who is calling.
+
+`public` needs no key, `reading` answers from what the gateway knows, `running` hands a call to the
+pipeline. The order of checks is SPEC 8's: identity, then path and method, then headers, then body.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from io import BytesIO
+from os import urandom
+
+from attrs import define, evolve, frozen
+from twisted.internet.defer import CancelledError
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+
+from neuronetz_twisted.admission.admit import Admission
+from neuronetz_twisted.admission.credentials import bearer_of
+from neuronetz_twisted.admission.identify import Identifier
+from neuronetz_twisted.audit.event import Arrival
+from neuronetz_twisted.dialects.fields import ignored_header
+from neuronetz_twisted.dialects.writers import Writer
+from neuronetz_twisted.edge.address import bucket_key
+from neuronetz_twisted.edge.answers import HttpAnswer
+from neuronetz_twisted.edge.request import MODEL_PATH, UNKNOWN_PATH, GatewayRequest
+from neuronetz_twisted.edge.request_ids import client_request_id, new_request_id
+from neuronetz_twisted.errors import (
+    InternalError,
+    InvalidApiKey,
+    MethodNotAllowed,
+    NotAllowed,
+    Refusal,
+    RequestTooLarge,
+    UnsupportedMediaType,
+)
+from neuronetz_twisted.pipeline import Pipeline
+from neuronetz_twisted.settlement.settle import Settlement
+from neuronetz_twisted.vocabulary import Call, NativeRequest, Principal, Scope
+
+_log = Logger()
+
+POST = ("POST",)
+GET = ("GET",)
+GET_HEAD = ("GET", "HEAD")
+JSON = b"application/json"
+
+
+@frozen(kw_only=True)
+class Surface:
+    """How one generation route reads a body and writes an answer.
+
+    `parse` takes the body and the most tokens that may be asked for. `writer` takes the request's
+    id, the parsed request and the wall clock in seconds.
+    """
+
+    dialect: str
+    scope: Scope
+    parse: Callable[[bytes, int], NativeRequest]
+    writer: Callable[[str, NativeRequest, float], Writer]
+
+
+Page = Callable[[GatewayRequest], tuple[int, bytes, bytes]]
+"""Status, content type and body of an answer that needs no key."""
+
+View = Callable[[Principal, bytes], bytes]
+"""A JSON answer made from the caller and the request's body; may raise a `Refusal`."""
+
+
+@define
+class Visit:
+    """One request at a door, and who makes it once that is known."""
+
+    request: GatewayRequest
+    answer: HttpAnswer
+    arrival: Arrival
+
+    @property
+    def principal(self) -> Principal:
+        """The caller; only asked for behind the identity check."""
+        if self.arrival.principal is None:
+            raise InvalidApiKey(why="none")
+        return self.arrival.principal
+
+
+@define(kw_only=True)
+class Doors:
+    """The three kinds of doors. `client_address` finds the caller's address (SPEC 5)."""
+
+    clock: IReactorTime
+    now: Callable[[], float]
+    client_address: Callable[[GatewayRequest], str]
+    request_id_header: str
+    max_predict: int
+    identifier: Identifier
+    admission: Admission
+    pipeline: Pipeline
+    settlement: Settlement
+
+    async def public(self, request: GatewayRequest, methods: tuple[str, ...], page: Page) -> None:
+        """Answer without a key."""
+        visit = self._arrive(request)
+        try:
+            _check_method(request, methods)
+            visit.answer.whole(*page(request))
+        except MethodNotAllowed as refusal:
+            visit.answer.refuse(refusal)
+        await visit.answer.ended
+
+    async def reading(self, request: GatewayRequest, methods: tuple[str, ...], view: View) -> None:
+        """Answer from what the gateway knows, without a call to a model host."""
+
+        async def read(visit: Visit) -> None:
+            current = await self.admission.current(visit.arrival.id, visit.principal)
+            body = view(current, _body(request))
+            visit.answer.answer(JSON, body)
+            self.settlement.answered(visit.arrival, len(body))
+
+        await self._enter(request, methods, read)
+
+    async def running(self, request: GatewayRequest, surface: Surface) -> None:
+        """Hand a call to the pipeline."""
+
+        async def run(visit: Visit) -> None:
+            native = surface.parse(_body(request), self.max_predict)
+            if native.ignored:
+                header = ignored_header(native.ignored)
+                visit.answer.headers[b"X-Gateway-Ignored"] = header.encode("ascii")
+            writer = surface.writer(visit.arrival.id, native, self.now())
+            call = Call(
+                id=visit.arrival.id,
+                client_id=visit.arrival.client_id,
+                address=visit.arrival.address,
+                user_agent=visit.arrival.user_agent,
+                route=visit.arrival.route,
+                received=visit.arrival.received,
+                dialect=surface.dialect,
+                principal=visit.principal,
+                scope=surface.scope,
+                request=native,
+            )
+            await self.pipeline.run(call, visit.answer, writer)
+
+        await self._enter(request, POST, run)
+
+    async def unknown(self, request: GatewayRequest) -> None:
+        """Refuse a path that is not in the table, to those who have a key (SPEC 3)."""
+
+        async def refuse(_: Visit) -> None:
+            raise NotAllowed(why="path")
+
+        await self._enter(request, (_method(request),), refuse)
+
+    async def _enter(
+        self,
+        request: GatewayRequest,
+        methods: tuple[str, ...],
+        handle: Callable[[Visit], Awaitable[None]],
+    ) -> None:
+        visit = self._arrive(request)
+        try:
+            await self._identify(visit)
+            _check_method(request, methods)
+            await handle(visit)
+        except Refusal as refusal:
+            self.settlement.refused(visit.arrival, refusal)
+            visit.answer.refuse(refusal)
+        except CancelledError:
+            self.settlement.left(visit.arrival)
+        except Exception:  # noqa: BLE001 - the edge's outermost wall
+            _log.failure("a request failed", request_id=visit.arrival.id)
+            visit.answer.refuse(InternalError())
+            visit.answer.break_off()
+        await visit.answer.ended
+
+    async def _identify(self, visit: Visit) -> None:
+        headers = visit.request.requestHeaders
+        credential = bearer_of(
+            _joined(headers.getRawHeaders(b"authorization")),
+            _joined(headers.getRawHeaders(b"x-api-key")),
+        )
+        bucket = bucket_key(visit.arrival.address)
+        principal = await self.identifier.identify(credential, bucket)
+        visit.arrival = evolve(visit.arrival, principal=principal)
+
+    def _arrive(self, request: GatewayRequest) -> Visit:
+        request_id = new_request_id(self.now(), urandom(10))
+        name = self.request_id_header.encode("ascii")
+        client_id = client_request_id(request.getHeader(name))
+        answer = HttpAnswer(request, self.clock, request_id)
+        answer.headers[name] = request_id.encode("ascii")
+        if client_id is not None:
+            answer.headers[b"X-Client-Request-ID"] = client_id.encode("ascii")
+        arrival = Arrival(
+            id=request_id,
+            client_id=client_id,
+            address=self.client_address(request),
+            user_agent=(request.getHeader(b"user-agent") or b"").decode("utf-8", "replace"),
+            route=f"{_method(request)} {_route(request)}",
+            received=self.clock.seconds(),
+        )
+        return Visit(request, answer, arrival)
+
+
+def _method(request: GatewayRequest) -> str:
+    return request.method.decode("ascii", "replace")[:16]
+
+
+def _check_method(request: GatewayRequest, methods: Sequence[str]) -> None:
+    if _method(request) not in methods:
+        raise MethodNotAllowed(allow=", ".join(methods))
+
+
+def _route(request: GatewayRequest) -> str:
+    if request.path == UNKNOWN_PATH:
+        return "-"
+    if request.path.startswith(MODEL_PATH):
+        return "/v1/models/{id}"
+    return request.path.decode("ascii")
+
+
+def _joined(values: Sequence[bytes] | None) -> bytes | None:
+    """Two fields of one name are one value with a comma (RFC 9110 5.3), so never a credential."""
+    return None if values is None else b", ".join(values)
+
+
+def _body(request: GatewayRequest) -> bytes:
+    """The request's body. Raises the refusals of SPEC 8 that its head or size deserve."""
+    encoding = request.getHeader(b"content-encoding")
+    if encoding is not None and encoding.strip().lower() != b"identity":
+        raise UnsupportedMediaType(why="encoding")
+    if (request.getHeader(b"content-type") or b"").strip().lower().startswith(b"multipart/"):
+        raise UnsupportedMediaType(why="multipart")
+    if request.body_size > request.body_limit:
+        limit = request.body_limit
+        raise RequestTooLarge(f"the body is over {limit} bytes (MAX_REQUEST_BODY_BYTES)")
+    return request.content.getvalue() if isinstance(request.content, BytesIO) else b""

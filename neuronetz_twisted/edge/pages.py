@@ -1,0 +1,94 @@
+"""Answers that need no model host: lists, details, version (SPEC 3). Pure but for the catalogue."""
+
+from collections.abc import Callable
+from datetime import datetime
+
+import orjson
+from attrs import define
+
+from neuronetz_twisted import __version__
+from neuronetz_twisted.admission.models import canonical_name, effective, may_use
+from neuronetz_twisted.dialects.native_requests import parse_show
+from neuronetz_twisted.edge.doors import JSON
+from neuronetz_twisted.edge.request import GatewayRequest
+from neuronetz_twisted.errors import NotAllowed
+from neuronetz_twisted.seams import Catalog
+from neuronetz_twisted.vocabulary import ModelInfo, Principal
+
+OLLAMA_LEVEL = "0.30.0"
+"""The level of Ollama's API that is spoken, for clients that check one (SPEC 3)."""
+
+
+@define
+class Pages:
+    """The views of `edge/routes.py`, each limited to what the caller may use."""
+
+    _catalog: Catalog
+    _is_ready: Callable[[], bool]
+
+    def root(self, request: GatewayRequest) -> tuple[int, bytes, bytes]:
+        """`GET /`: Ollama's words, or name and version to those who ask for JSON."""
+        if JSON in (request.getHeader(b"accept") or b""):
+            body = orjson.dumps({"name": "neuronetz-gateway", "version": __version__})
+            return 200, JSON, body
+        return 200, b"text/plain; charset=utf-8", b"Ollama is running"
+
+    def alive(self, _: GatewayRequest) -> tuple[int, bytes, bytes]:
+        """`GET /healthz`."""
+        return 200, JSON, b'{"alive":true}'
+
+    def ready(self, _: GatewayRequest) -> tuple[int, bytes, bytes]:
+        """`GET /readyz`."""
+        ready = self._is_ready()
+        return (200 if ready else 503), JSON, orjson.dumps({"ready": ready})
+
+    def tags(self, principal: Principal, _: bytes) -> bytes:
+        """`GET /api/tags`."""
+        models = [dict(model.listing) for model in self._allowed(principal)]
+        return orjson.dumps({"models": models})
+
+    def show(self, principal: Principal, body: bytes) -> bytes:
+        """`POST /api/show`."""
+        return orjson.dumps(dict(self._one(principal, parse_show(body)).details))
+
+    def openai_models(self, principal: Principal, _: bytes) -> bytes:
+        """`GET /v1/models`."""
+        data = [_openai_model(model) for model in self._allowed(principal)]
+        return orjson.dumps({"object": "list", "data": data})
+
+    def openai_model(self, principal: Principal, name: str) -> bytes:
+        """`GET /v1/models/{id}`."""
+        return orjson.dumps(_openai_model(self._one(principal, name)))
+
+    def version(self, _principal: Principal, _: bytes) -> bytes:
+        """`GET /api/version`."""
+        return orjson.dumps({"version": OLLAMA_LEVEL, "gateway": __version__})
+
+    def _allowed(self, principal: Principal) -> tuple[ModelInfo, ...]:
+        return effective(principal, self._catalog.models().values())
+
+    def _one(self, principal: Principal, name: str) -> ModelInfo:
+        models = self._catalog.models()
+        canonical = canonical_name(name)
+        if canonical is None or not may_use(principal, canonical, models):
+            raise NotAllowed(why="model")
+        return models[canonical]
+
+
+def _openai_model(model: ModelInfo) -> dict[str, str | int]:
+    name = str(model.listing["name"])
+    namespace, slash, _ = name.rpartition("/")
+    return {
+        "id": name,
+        "object": "model",
+        "created": _unix_seconds(str(model.listing.get("modified_at", ""))),
+        "owned_by": namespace if slash else "library",
+    }
+
+
+def _unix_seconds(timestamp: str) -> int:
+    """Ollama's RFC 3339 time in seconds since 1970; zero where there is none."""
+    try:
+        return int(datetime.fromisoformat(timestamp).timestamp())
+    except (ValueError, OverflowError):
+        return 0

@@ -1,0 +1,119 @@
+"""The table of routes, and nothing else (SPEC 3).
+
+A route is a path to the letter (edge/request.py) and a door (edge/doors.py). Whatever is not here
+has been given the unknown path before Klein sees it; nothing is forwarded.
+"""
+
+from collections.abc import Awaitable
+
+from attrs import define
+from klein import Klein
+
+from neuronetz_twisted.dialects.native_requests import parse_chat, parse_generate
+from neuronetz_twisted.dialects.openai_requests import parse_chat_completion
+from neuronetz_twisted.dialects.writers import ChatCompletionWriter, NativeWriter
+from neuronetz_twisted.edge.doors import GET, GET_HEAD, POST, Doors, Surface
+from neuronetz_twisted.edge.pages import Pages
+from neuronetz_twisted.edge.request import UNKNOWN_PATH, GatewayRequest
+from neuronetz_twisted.vocabulary import NativeRequest, Principal, Scope
+
+
+def _native_writer(_id: str, _request: NativeRequest, _now: float) -> NativeWriter:
+    return NativeWriter()
+
+
+def _chat_completion_writer(
+    request_id: str, request: NativeRequest, now: float
+) -> ChatCompletionWriter:
+    return ChatCompletionWriter(
+        id=request_id,
+        created=int(now),
+        model=request.model,
+        include_usage=request.include_usage,
+    )
+
+
+CHAT = Surface(dialect="native", scope=Scope.CHAT, parse=parse_chat, writer=_native_writer)
+GENERATE = Surface(dialect="native", scope=Scope.CHAT, parse=parse_generate, writer=_native_writer)
+CHAT_COMPLETIONS = Surface(
+    dialect="openai",
+    scope=Scope.CHAT,
+    parse=parse_chat_completion,
+    writer=_chat_completion_writer,
+)
+
+
+@define(slots=False)
+class Routes:
+    """The Klein app of one gateway."""
+
+    app = Klein()
+    # Klein's map would answer `/api//tags` with a redirect that no client of ours expects.
+    app.url_map.merge_slashes = False
+
+    _doors: Doors
+    _pages: Pages
+
+    @app.route("/")
+    def root(self, request: GatewayRequest) -> Awaitable[None]:
+        """Say that something is here, as Ollama does."""
+        return self._doors.public(request, GET_HEAD, self._pages.root)
+
+    @app.route("/healthz")
+    def healthz(self, request: GatewayRequest) -> Awaitable[None]:
+        """Alive while the reactor turns."""
+        return self._doors.public(request, GET_HEAD, self._pages.alive)
+
+    @app.route("/readyz")
+    def readyz(self, request: GatewayRequest) -> Awaitable[None]:
+        """Ready to be sent requests."""
+        return self._doors.public(request, GET_HEAD, self._pages.ready)
+
+    @app.route("/api/chat")
+    def api_chat(self, request: GatewayRequest) -> Awaitable[None]:
+        """Ollama's chat."""
+        return self._doors.running(request, CHAT)
+
+    @app.route("/api/generate")
+    def api_generate(self, request: GatewayRequest) -> Awaitable[None]:
+        """Ollama's completion."""
+        return self._doors.running(request, GENERATE)
+
+    @app.route("/v1/chat/completions")
+    def chat_completions(self, request: GatewayRequest) -> Awaitable[None]:
+        """OpenAI's chat."""
+        return self._doors.running(request, CHAT_COMPLETIONS)
+
+    @app.route("/api/tags")
+    def api_tags(self, request: GatewayRequest) -> Awaitable[None]:
+        """The models that the caller may use."""
+        return self._doors.reading(request, GET_HEAD, self._pages.tags)
+
+    @app.route("/api/show")
+    def api_show(self, request: GatewayRequest) -> Awaitable[None]:
+        """Details of one of them."""
+        return self._doors.reading(request, POST, self._pages.show)
+
+    @app.route("/api/version")
+    def api_version(self, request: GatewayRequest) -> Awaitable[None]:
+        """The level of Ollama's API that is spoken."""
+        return self._doors.reading(request, GET_HEAD, self._pages.version)
+
+    @app.route("/v1/models")
+    def models(self, request: GatewayRequest) -> Awaitable[None]:
+        """The models in OpenAI's form."""
+        return self._doors.reading(request, GET, self._pages.openai_models)
+
+    @app.route("/v1/models/<path:name>")
+    def model(self, request: GatewayRequest, name: str) -> Awaitable[None]:
+        """One of them; its id may hold slashes."""
+
+        def view(principal: Principal, _: bytes) -> bytes:
+            return self._pages.openai_model(principal, name)
+
+        return self._doors.reading(request, GET, view)
+
+    @app.route(UNKNOWN_PATH.decode())
+    def unknown(self, request: GatewayRequest) -> Awaitable[None]:
+        """Everything else."""
+        return self._doors.unknown(request)

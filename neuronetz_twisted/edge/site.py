@@ -1,0 +1,95 @@
+"""The factory of connections, and the service that opens and closes the port."""
+
+from typing import Any
+
+from klein import Klein
+from twisted.application.service import Service
+from twisted.internet.defer import Deferred
+from twisted.internet.endpoints import quoteStringArgument, serverFromString
+from twisted.internet.interfaces import IListeningPort, IReactorTime
+from twisted.internet.task import deferLater
+from twisted.logger import Logger
+from twisted.web.http import Request
+from twisted.web.server import Site
+
+from neuronetz_twisted.config import Settings
+from neuronetz_twisted.edge.channel import GatewayChannel
+from neuronetz_twisted.edge.request import GatewayRequest
+
+BACKLOG = 1024
+CLOSE_S = 6.0
+"""Longer than a broken answer has to be read (edge/answers.py)."""
+
+CLOSE_POLL_S = 0.05
+
+
+class GatewaySite(Site):
+    """A site whose requests are bounded and whose log is the record, not an access log."""
+
+    def __init__(self, app: Klein, reactor: IReactorTime, max_body_bytes: int) -> None:
+        super().__init__(
+            app.resource(),
+            requestFactory=GatewayRequest,
+            reactor=reactor,
+            parsePOSTFormSubmission=False,
+        )
+        # Twisted's type names the proxy that negotiates HTTP/2, which this replaces.
+        self.protocol = GatewayChannel  # type: ignore[assignment]
+        self.max_body_bytes = max_body_bytes
+        self.channels: set[GatewayChannel] = set()
+
+    def log(self, request: Request) -> None:
+        """Write nothing: an access log would hold paths and queries."""
+
+    async def close(self) -> None:
+        """Close idle connections now, the others when they are done or after `CLOSE_S`."""
+        deadline = self.reactor.seconds() + CLOSE_S
+        while self.channels and self.reactor.seconds() < deadline:
+            for channel in [channel for channel in self.channels if channel.is_idle]:
+                channel.loseConnection()
+            await deferLater(self.reactor, CLOSE_POLL_S)
+        for channel in list(self.channels):
+            channel.forceAbortClient()
+
+
+class EdgeService(Service):
+    """The open port. `listen` is awaited by the start, so that a failure ends the process."""
+
+    name = "edge"
+    _log = Logger()
+
+    def __init__(self, reactor: Any, description: str, site: GatewaySite) -> None:
+        self._endpoint = serverFromString(reactor, description)
+        self._site = site
+        self._port: IListeningPort | None = None
+
+    async def listen(self) -> IListeningPort:
+        """Open the port. Raises `CannotListenError`."""
+        self._port = await self._endpoint.listen(self._site)
+        self._log.info("listening on {address}", address=str(self._port.getHost()))
+        return self._port
+
+    def stopService(self) -> Deferred[None]:
+        """Close the port, then the connections."""
+        super().stopService()
+        return Deferred.fromCoroutine(self._close())
+
+    async def _close(self) -> None:
+        if self._port is not None:
+            port, self._port = self._port, None
+            await _stopped(port)
+        await self._site.close()
+
+
+async def _stopped(port: IListeningPort) -> None:
+    stopping = port.stopListening()
+    if stopping is not None:
+        await stopping
+
+
+def endpoint_description(settings: Settings) -> str:
+    """The endpoint string that the settings mean (SPEC 10)."""
+    if settings.endpoint is not None:
+        return settings.endpoint
+    host = quoteStringArgument(settings.bind_host)
+    return f"tcp:{settings.bind_port}:interface={host}:backlog={BACKLOG}"

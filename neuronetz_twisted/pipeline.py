@@ -1,0 +1,54 @@
+"""The life of a request, on one page.
+
+    edge        bytes -> a request; who is calling (edge/doors.py calls `Pipeline.run`)
+    admission   may it run?            -> Ticket, or a Refusal
+    upstream    which backend, ask it  -> a native Ollama stream whose first frame is there
+    relay       frames through, metered, with back-pressure -> Outcome
+    settlement  what it really cost: exactly once, synchronous
+    audit       the record that outlives us
+
+Every call that gets a ticket is settled, whatever happens after: the last step is synchronous, so
+that neither a client that goes nor a second cancel can come between (SPEC 2, R3).
+"""
+
+from attrs import define
+from twisted.internet.defer import CancelledError
+
+from neuronetz_twisted.admission.admit import Admission
+from neuronetz_twisted.dialects.writers import Writer
+from neuronetz_twisted.errors import Refusal
+from neuronetz_twisted.relay.relay import Relay
+from neuronetz_twisted.seams import Client, Upstream
+from neuronetz_twisted.settlement.settle import Settlement
+from neuronetz_twisted.vocabulary import Call, End, Outcome
+
+UNKNOWN = Outcome(end=End.FAILED, word=End.FAILED.value, status=500)
+
+
+@define
+class Pipeline:
+    """The six steps, joined. One instance serves all requests."""
+
+    _admission: Admission
+    _upstream: Upstream
+    _relay: Relay
+    _settlement: Settlement
+
+    async def run(self, call: Call, client: Client, writer: Writer) -> None:
+        """Run one call to its end; cancelled when the client goes.
+
+        Raises only what admission raises. An admitted call is answered and settled here, so there
+        is nothing left to raise.
+        """
+        ticket = await self._admission.admit(call)
+        outcome = UNKNOWN
+        try:
+            stream = await self._upstream.open(ticket)
+            outcome = await self._relay.run(stream, client, ticket, writer)
+        except Refusal as refusal:
+            outcome = Outcome.of(refusal)
+            client.refuse(refusal)
+        except CancelledError as gone:
+            outcome = Outcome.of(gone)
+        finally:
+            self._settlement.settle(ticket, outcome)

@@ -1,0 +1,280 @@
+"""One answer from the model host to the client, with a single way out.
+
+    streaming --pauseProducing--> stalled --resumeProducing--> streaming
+        |                            |
+        +---- final, lost, idle, nonsense, stalled too long, client gone, cut ----> ended
+
+Whatever happens, `_finish` runs once: it stops timers and the model host, ends the client's answer
+truthfully (SPEC 8) and fires the outcome. Nothing on the way of a token allocates a timer or a
+Deferred.
+"""
+
+from collections.abc import Sequence
+
+from attrs import define, frozen
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall, IPushProducer, IReactorTime
+from zope.interface import implementer
+
+from neuronetz_twisted.dialects.writers import Writer
+from neuronetz_twisted.errors import (
+    Refusal,
+    UpstreamFailed,
+    UpstreamNonsense,
+    UpstreamTimeout,
+)
+from neuronetz_twisted.relay.fold import Fold
+from neuronetz_twisted.relay.live import LiveAnswers
+from neuronetz_twisted.relay.meter import Meter
+from neuronetz_twisted.seams import Client, NativeStream
+from neuronetz_twisted.vocabulary import CLIENT_CLOSED, End, Outcome, Ticket
+
+AFTER_FINAL_S = 1.0
+"""How long the model host may take to close its answer after the final frame."""
+
+
+@frozen(kw_only=True)
+class RelayLimits:
+    """Times in seconds, sizes in bytes.
+
+    `idle_s`: silence of the model host; `stall_s`: a client that reads nothing.
+    """
+
+    idle_s: float
+    stall_s: float
+    max_folded_bytes: int
+
+
+@define
+class Relay:
+    """Runs answers; knows those that are running, so that they can be cut."""
+
+    _clock: IReactorTime
+    _limits: RelayLimits
+    _live: LiveAnswers
+
+    async def run(
+        self, stream: NativeStream, client: Client, ticket: Ticket, writer: Writer
+    ) -> Outcome:
+        """Relay one answer to its end. Never raises; a cancel means that the client has gone."""
+        kind = _StreamedAnswer if ticket.call.request.stream else _FoldedAnswer
+        answer = kind(self._clock, self._limits, stream, client, ticket, writer)
+        with self._live.listed(ticket, answer.cut):
+            answer.start()
+            return await answer.done
+
+
+class _Answer:
+    """What both kinds share: timers, the end, and the one exit."""
+
+    def __init__(  # noqa: PLR0913, PLR0917 - its parts, given once by Relay.run
+        self,
+        clock: IReactorTime,
+        limits: RelayLimits,
+        stream: NativeStream,
+        client: Client,
+        ticket: Ticket,
+        writer: Writer,
+    ) -> None:
+        self._clock = clock
+        self._limits = limits
+        self._stream = stream
+        self._client = client
+        self._ticket = ticket
+        self._writer = writer
+        self._meter = Meter(ticket.call.request.prompt_bytes)
+        self._timer: IDelayedCall | None = None
+        self._ended = False
+        self._bytes_sent = 0
+        self._first_byte_at: float | None = None
+        self._cut_by: Refusal | None = None
+        self.done: Deferred[Outcome] = Deferred(lambda _: self._finish(End.CLIENT_GONE))
+
+    def start(self) -> None:
+        """Begin to read frames."""
+        self._arm(self._limits.idle_s, End.UPSTREAM_IDLE)
+        self._stream.attach(self)
+
+    def cut(self, refusal: Refusal) -> None:
+        """End the answer before its time; the client is told why."""
+        self._cut_by = refusal
+        self._finish(End.CUT)
+
+    def framesReceived(self, lines: Sequence[bytes]) -> None:
+        """Take the frames of one read."""
+        if self._ended:
+            return
+        self._rearm()
+        try:
+            passed = self._meter.feed(lines)
+            if passed:
+                self._pass_on(passed)
+            if self._meter.final is not None:
+                self._pass_final()
+        except UpstreamNonsense:
+            self._finish(End.UPSTREAM_ERROR)
+
+    def streamEnded(self, *, clean: bool) -> None:
+        """The body is over; without a final frame it is broken, however clean its framing."""
+        del clean
+        self._finish(End.UPSTREAM_LOST if self._meter.final is None else End.COMPLETE)
+
+    def streamBroken(self) -> None:
+        """The body holds a line over the limit."""
+        self._finish(End.UPSTREAM_ERROR)
+
+    def _pass_on(self, lines: Sequence[bytes]) -> None:
+        raise NotImplementedError
+
+    def _pass_final(self) -> None:
+        raise NotImplementedError
+
+    def _end_answer(self, end: End) -> None:
+        raise NotImplementedError
+
+    def _arm(self, seconds: float, end: End) -> None:
+        self._disarm()
+        self._timer = self._clock.callLater(seconds, self._finish, end)
+
+    def _rearm(self) -> None:
+        if self._timer is not None:
+            self._timer.reset(self._limits.idle_s)
+
+    def _disarm(self) -> None:
+        if self._timer is not None and self._timer.active():
+            self._timer.cancel()
+        self._timer = None
+
+    def _finish(self, end: End) -> None:
+        if self._ended:
+            return
+        self._ended = True
+        self._disarm()
+        self._stream.stop()
+        self._end_answer(end)
+        self.done.callback(
+            Outcome(
+                end=end,
+                word=end.value,
+                status=self._status(end),
+                usage=self._meter.usage(),
+                bytes_sent=self._bytes_sent,
+                first_byte_after=self._first_byte_at,
+                backend=self._stream.backend,
+            )
+        )
+
+    def _status(self, end: End) -> int:
+        return CLIENT_CLOSED if end is End.CLIENT_GONE else 200
+
+    def _refusal_of(self, end: End) -> Refusal:
+        """What the client is told of an answer that ended so."""
+        if self._cut_by is not None:
+            return self._cut_by
+        return UpstreamTimeout() if end is End.UPSTREAM_IDLE else UpstreamFailed()
+
+    def _sent(self, count: int) -> None:
+        if self._first_byte_at is None:
+            self._first_byte_at = self._clock.seconds() - self._ticket.call.received
+        self._bytes_sent += count
+
+
+@implementer(IPushProducer)
+class _StreamedAnswer(_Answer):
+    """Frames go out as they come; the client's socket paces the model host."""
+
+    _paused = False
+    _whole = False
+
+    def start(self) -> None:
+        self._client.begin(self._writer.stream_type)
+        self._client.register(self)
+        super().start()
+
+    def pauseProducing(self) -> None:
+        """The client reads too slowly: hold the model host, watch the client."""
+        if not self._ended and not self._paused:
+            self._paused = True
+            self._stream.pause()
+            self._watch()
+
+    def resumeProducing(self) -> None:
+        """The client has read: let the model host go on, watch it again."""
+        if not self._ended and self._paused:
+            self._paused = False
+            self._watch()
+            self._stream.resume()
+
+    def stopProducing(self) -> None:
+        """The client has gone."""
+        self._finish(End.CLIENT_GONE)
+
+    def _watch(self) -> None:
+        if self._ended:
+            return
+        if self._meter.final is not None:
+            self._arm(AFTER_FINAL_S, End.COMPLETE)
+        elif self._paused:
+            self._arm(self._limits.stall_s, End.CLIENT_STALLED)
+        else:
+            self._arm(self._limits.idle_s, End.UPSTREAM_IDLE)
+
+    def _rearm(self) -> None:
+        if not self._paused:
+            super()._rearm()
+
+    def _pass_on(self, lines: Sequence[bytes]) -> None:
+        self._write(self._writer.frames(lines))
+
+    def _pass_final(self) -> None:
+        if self._meter.final is not None:
+            self._write(self._writer.last(self._meter.final, self._meter.usage()))
+            self._whole = True
+            self._watch()
+
+    def _finish(self, end: End) -> None:
+        # The client has a final frame: whatever the model host does now, no error may follow it.
+        whole = self._whole and end is not End.CLIENT_GONE
+        super()._finish(End.COMPLETE if whole else end)
+
+    def _write(self, data: bytes) -> None:
+        self._sent(len(data))
+        self._client.write(data)
+
+    def _end_answer(self, end: End) -> None:
+        self._client.unregister()
+        if end is End.COMPLETE:
+            self._client.complete()
+        elif end is End.CLIENT_STALLED:
+            self._client.abort()
+        elif end is not End.CLIENT_GONE:
+            self._write(self._writer.fault(self._refusal_of(end), self._ticket.call.id))
+            self._client.break_off()
+
+
+class _FoldedAnswer(_Answer):
+    """Frames are collected and answered in one piece; a failure is a plain refusal."""
+
+    def start(self) -> None:
+        self._fold = Fold(self._limits.max_folded_bytes)
+        super().start()
+
+    def _pass_on(self, lines: Sequence[bytes]) -> None:
+        self._fold.add(lines)
+
+    def _pass_final(self) -> None:
+        self._finish(End.COMPLETE)
+
+    def _status(self, end: End) -> int:
+        if end in {End.COMPLETE, End.CLIENT_GONE}:
+            return super()._status(end)
+        return self._refusal_of(end).status
+
+    def _end_answer(self, end: End) -> None:
+        if end is End.COMPLETE and self._meter.final is not None:
+            folded = self._fold.finish(self._meter.final)
+            body = self._writer.whole(folded, self._meter.usage())
+            self._sent(len(body))
+            self._client.answer(b"application/json", body)
+        elif end is not End.CLIENT_GONE:
+            self._client.refuse(self._refusal_of(end))

@@ -1,0 +1,106 @@
+"""The body of an answer as lines, held back until somebody reads them."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, cast
+
+from twisted.internet.defer import Deferred
+from twisted.internet.protocol import Protocol, connectionDone
+from twisted.python.failure import Failure
+from twisted.web.client import ResponseDone
+
+from neuronetz_twisted.dialects.frames import LineSplitter
+from neuronetz_twisted.errors import UpstreamNonsense
+from neuronetz_twisted.seams import FrameReceiver
+
+if TYPE_CHECKING:
+    from twisted.internet.interfaces import IPushProducer
+
+
+class LineStream(Protocol):
+    """A `NativeStream` (seams.py) over the body of one response.
+
+    `first` fires with the first line, after which the model host is held until `attach`; it fails
+    with `UpstreamNonsense` where the body ends before a line. `released` is called once when the
+    connection is no longer used.
+    """
+
+    def __init__(self, backend: str, released: Callable[[], None]) -> None:
+        self.backend = backend
+        self.first: Deferred[bytes] = Deferred(lambda _: self.stop())
+        self._released = released
+        self._splitter = LineSplitter()
+        self._receiver: FrameReceiver | None = None
+        self._held: list[bytes] = []
+        self._clean: bool | None = None
+        self._stopped = False
+        self._paused = False
+
+    def attach(self, receiver: FrameReceiver) -> None:
+        """Deliver the held lines, then what follows."""
+        self._receiver = receiver
+        self._paused = False
+        held, self._held = self._held, []
+        receiver.framesReceived(held)
+        if self._stopped:
+            return
+        if self._clean is not None:
+            receiver.streamEnded(clean=self._clean)
+        elif not self._paused:
+            self.resume()
+
+    def pause(self) -> None:
+        """Stop reading from the model host."""
+        self._paused = True
+        if self.transport is not None and self._clean is None:
+            cast("IPushProducer", self.transport).pauseProducing()
+
+    def resume(self) -> None:
+        """Read on."""
+        self._paused = False
+        if self.transport is not None and self._clean is None and not self._stopped:
+            cast("IPushProducer", self.transport).resumeProducing()
+
+    def stop(self) -> None:
+        """Close the connection; nothing more is delivered."""
+        if self._stopped:
+            return
+        self._stopped = True
+        if self.transport is not None and self._clean is None:
+            self.transport.loseConnection()
+
+    def dataReceived(self, data: bytes) -> None:
+        """Split bytes into lines and pass them on or hold them."""
+        if self._stopped:
+            return
+        try:
+            lines = self._splitter.feed(data)
+        except UpstreamNonsense:
+            self._break()
+            return
+        if not lines:
+            return
+        if self._receiver is not None:
+            self._receiver.framesReceived(lines)
+            return
+        self._held.extend(lines)
+        self.pause()
+        if not self.first.called:
+            self.first.callback(lines[0])
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """The body is over."""
+        self._clean = reason.check(ResponseDone) is not None and not self._splitter.unfinished
+        self._released()
+        if self._stopped:
+            return
+        if self._receiver is not None:
+            self._receiver.streamEnded(clean=self._clean)
+        elif not self.first.called:
+            self.first.errback(UpstreamNonsense("the answer ended before its first frame"))
+
+    def _break(self) -> None:
+        self.stop()
+        if self._receiver is not None:
+            self._receiver.streamBroken()
+        elif not self.first.called:
+            self.first.errback(UpstreamNonsense("a line is too long"))
