@@ -1,0 +1,131 @@
+"""Start in order, stop in order.
+
+    embedded servers -> (migrations) -> stores -> revocations, discovery -> edge
+
+`MultiService` starts all children at once and stops all at once; here each step waits for the one
+before, and the stop goes the other way, one service after the other.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from attrs import evolve, frozen
+from twisted.application.service import IService, MultiService, Service
+from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
+from twisted.internet.error import CannotListenError
+from twisted.internet.threads import deferToThreadPool
+from twisted.logger import Logger
+
+from neuronetz_twisted.config import Settings
+from neuronetz_twisted.edge.site import EdgeService
+from neuronetz_twisted.relay.live import LiveAnswers
+from neuronetz_twisted.stores.embedded import EmbeddedError, EmbeddedServers
+from neuronetz_twisted.stores.embedded.service import EmbeddedService
+from neuronetz_twisted.stores.migrate import upgrade
+from neuronetz_twisted.variables import EMBEDDED
+
+STOP_S = 15.0
+"""How long one service may take to stop before the next one is stopped all the same."""
+
+
+@frozen(kw_only=True)
+class Parts:
+    """What one process runs once its stores are there, in the order of its start."""
+
+    services: Sequence[IService]
+    edge: EdgeService
+    live: LiveAnswers
+
+
+class Gateway(MultiService):
+    """Everything that runs in one gateway process.
+
+    `wire` makes the parts from settings whose URLs are real ones. `environ` is searched for the
+    programs of embedded servers. `migrate` brings the schema up to date first. `fail` is called
+    with one plain line where the start does not succeed.
+    """
+
+    name = "gateway"
+    _log = Logger()
+
+    def __init__(  # noqa: PLR0913 - its parts, given once
+        self,
+        settings: Settings,
+        reactor: Any,
+        *,
+        wire: Callable[[Settings, Any], Parts],
+        environ: Mapping[str, str],
+        migrate: bool,
+        fail: Callable[[str], None],
+    ) -> None:
+        super().__init__()
+        self.settings = settings
+        self._reactor = reactor
+        self._wire = wire
+        self._environ = environ
+        self._migrate = migrate
+        self._fail = fail
+        self._parts: Parts | None = None
+        self._starting: Deferred[None] | None = None
+
+    def startService(self) -> None:
+        """Begin the ordered start."""
+        super().startService()
+        self._starting = Deferred.fromCoroutine(self._start())
+
+    def stopService(self) -> Deferred[None]:
+        """End running answers, then stop the services one after the other, last first."""
+        Service.stopService(self)
+        return Deferred.fromCoroutine(self._stop())
+
+    async def _start(self) -> None:
+        try:
+            settings = await self._with_embedded_servers()
+            if self._migrate:
+                admin_url = settings.database_admin_url or settings.database_url
+                pool = self._reactor.getThreadPool()
+                await deferToThreadPool(self._reactor, pool, upgrade, admin_url)
+            parts = self._parts = self._wire(settings, self._reactor)
+            for service in (*parts.services, parts.edge):
+                service.setServiceParent(self)
+            await parts.edge.listen()
+        except CancelledError:
+            self._log.info("stopped before the start was complete")
+        except (EmbeddedError, CannotListenError) as error:
+            self._fail(f"the gateway cannot start: {error}")
+        except Exception:  # noqa: BLE001 - the outermost wall: a half-started process must end
+            self._log.failure("the gateway cannot start")
+            self._fail("the gateway cannot start; the log says why")
+
+    async def _stop(self) -> None:
+        if self._starting is not None:
+            self._starting.cancel()
+        if self._parts is not None:
+            self._parts.live.cut_all()
+        for service in reversed(list(self)):
+            stopped = maybeDeferred(service.stopService)
+            stopped.addTimeout(STOP_S, self._reactor)
+            try:
+                await stopped
+            except Exception:  # noqa: BLE001 - the others must be stopped all the same
+                self._log.failure("a service did not stop: {reason}", reason=str(service.name))
+
+    async def _with_embedded_servers(self) -> Settings:
+        """The settings with the URLs of the embedded servers, once those answer."""
+        settings = self.settings
+        postgres = settings.database_url == EMBEDDED
+        redis = settings.redis_url == EMBEDDED
+        if not postgres and not redis:
+            return settings
+        servers = EmbeddedServers(
+            state_dir=settings.state_dir, postgres=postgres, redis=redis, environ=self._environ
+        )
+        embedded = EmbeddedService(clock=self._reactor, servers=servers)
+        embedded.setServiceParent(self)
+        urls = await embedded.ready()
+        return evolve(
+            settings,
+            database_url=urls.database_url or settings.database_url,
+            database_admin_url=urls.database_admin_url or settings.database_admin_url,
+            redis_url=urls.redis_url or settings.redis_url,
+        )

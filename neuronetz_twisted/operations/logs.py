@@ -1,0 +1,104 @@
+"""The log: one JSON object per line, made from an allow-list of fields (SPEC 14).
+
+Twisted's own JSON observer writes every keyword of an event, and an exception's text may hold what
+was being parsed. So a line has the fields named here and no others, and a failure is written as
+its type and where it happened, with its text only where we or the system wrote it (SPEC 2, R6).
+"""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import PurePath
+from typing import Any, TextIO
+
+import orjson
+from twisted.logger import (
+    FilteringLogObserver,
+    ILogObserver,
+    LogEvent,
+    LogLevel,
+    LogLevelFilterPredicate,
+    formatEvent,
+)
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+FIELDS = ("request_id", "backend", "model", "outcome", "reason", "error", "answers", "audit")
+MAX_FRAMES = 12
+CHATTERS = ("twisted.web.client",)
+"""Namespaces that tell of every connection they make."""
+
+_WORDS = {LogLevel.warn: "warning"}
+
+
+@implementer(ILogObserver)
+class LineObserver:
+    """Writes each event as one line of `render`."""
+
+    def __init__(self, stream: TextIO, render: Callable[[dict[str, Any]], str]) -> None:
+        self._stream = stream
+        self._render = render
+
+    def __call__(self, event: LogEvent) -> None:
+        """Write one event."""
+        self._stream.write(self._render(fields_of(event)) + "\n")
+        self._stream.flush()
+
+
+def fields_of(event: LogEvent) -> dict[str, Any]:
+    """What is written of an event."""
+    level = event.get("log_level", LogLevel.info)
+    when = datetime.fromtimestamp(event.get("log_time", 0.0), UTC)
+    fields: dict[str, Any] = {
+        "time": when.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        "level": _WORDS.get(level, level.name),
+        "namespace": event.get("log_namespace", "-"),
+        "message": "unhandled error" if _is_legacy_error(event) else formatEvent(event),
+    }
+    fields.update((name, event[name]) for name in FIELDS if name in event)
+    failure = event.get("log_failure")
+    if isinstance(failure, Failure):
+        fields["failure"] = describe(failure)
+    return fields
+
+
+def _is_legacy_error(event: LogEvent) -> bool:
+    """Whether the event's text would be a whole traceback, as Twisted's older `log.err` has it."""
+    return bool(event.get("isError")) and event.get("log_namespace") == "log_legacy"
+
+
+def describe(failure: Failure) -> dict[str, Any]:
+    """A failure without what it may quote: its type, and the innermost frames."""
+    kind = failure.type
+    text = ""
+    if isinstance(failure.value, OSError) or _is_ours(kind):
+        text = failure.getErrorMessage()
+    frames = [
+        f"{PurePath(frame[1]).name}:{frame[2]} {frame[0]}" for frame in failure.frames[-MAX_FRAMES:]
+    ]
+    name = "?" if kind is None else f"{kind.__module__}.{kind.__qualname__}"
+    return {"type": name, "text": text, "frames": frames}
+
+
+def _is_ours(kind: type[BaseException] | None) -> bool:
+    return kind is not None and kind.__module__.startswith("neuronetz_twisted.")
+
+
+def json_line(fields: dict[str, Any]) -> str:
+    """A line for machines."""
+    return orjson.dumps(fields, default=str).decode()
+
+
+def console_line(fields: dict[str, Any]) -> str:
+    """A line for people."""
+    rest = {name: fields[name] for name in (*FIELDS, "failure") if name in fields}
+    tail = f"  {orjson.dumps(rest, default=str).decode()}" if rest else ""
+    return f"{fields['time']} {fields['level']:<8} {fields['message']}{tail}"
+
+
+def log_observer(stream: TextIO, log_format: str, level: str) -> ILogObserver:
+    """The observer that the settings mean (SPEC 10): `json` or `console`, from `level` up."""
+    render = json_line if log_format == "json" else console_line
+    levels = LogLevelFilterPredicate(defaultLogLevel=LogLevel.levelWithName(level.lower()))
+    for namespace in CHATTERS:
+        levels.setLogLevelForNamespace(namespace, LogLevel.warn)
+    return FilteringLogObserver(LineObserver(stream, render), [levels])

@@ -1,0 +1,156 @@
+"""The wiring: which parts one gateway process is made of, and who knows whom.
+
+Read from the bottom: `build` gives the service for twistd, `wire` joins the rooms in the order of
+the pipeline. `lifecycle.py` starts and stops what is made here.
+"""
+
+import time
+from typing import Any
+
+from neuronetz_twisted.admission.admit import Admission
+from neuronetz_twisted.admission.changes import TenantChanges
+from neuronetz_twisted.admission.failures import FailureBuckets
+from neuronetz_twisted.admission.identify import Identifier
+from neuronetz_twisted.admission.limits import RedisLimiter
+from neuronetz_twisted.admission.verifier import Argon2Verifier
+from neuronetz_twisted.audit.log import AuditLog
+from neuronetz_twisted.config import Settings
+from neuronetz_twisted.edge.address import TrustedProxies
+from neuronetz_twisted.edge.doors import Doors
+from neuronetz_twisted.edge.pages import Pages
+from neuronetz_twisted.edge.proxies import ProxyNames
+from neuronetz_twisted.edge.routes import Routes
+from neuronetz_twisted.edge.site import EdgeService, GatewaySite, endpoint_description
+from neuronetz_twisted.lifecycle import Parts
+from neuronetz_twisted.operations.health import Readiness
+from neuronetz_twisted.pipeline import Pipeline
+from neuronetz_twisted.redis_target import parse_redis_url
+from neuronetz_twisted.relay.live import LiveAnswers
+from neuronetz_twisted.relay.relay import Relay, RelayLimits
+from neuronetz_twisted.settlement.settle import Settlement
+from neuronetz_twisted.stores.catalog import RedisCatalog
+from neuronetz_twisted.stores.keys import PostgresKeyStore
+from neuronetz_twisted.stores.notify import RevocationListener
+from neuronetz_twisted.stores.postgres import DatabaseThreads
+from neuronetz_twisted.stores.principals import RedisPrincipals
+from neuronetz_twisted.stores.redis import RedisGate
+from neuronetz_twisted.upstream.agent import OllamaClient, ollama_client
+from neuronetz_twisted.upstream.backends import backends_of
+from neuronetz_twisted.upstream.discovery import Discovery, Poller
+from neuronetz_twisted.upstream.open import Backends
+
+CLIENT_STALL_S = 120.0
+"""How long a client may read nothing of a stream (SPEC 8)."""
+
+
+def _database(settings: Settings, reactor: Any) -> DatabaseThreads:
+    return DatabaseThreads(
+        reactor,
+        settings.database_url,
+        pool_size=settings.database_pool_size,
+        overflow=settings.database_pool_overflow,
+    )
+
+
+def _redis(settings: Settings, reactor: Any) -> RedisGate:
+    target = parse_redis_url(settings.redis_url)
+    return RedisGate(reactor, target, timeout_ms=settings.redis_timeout_ms)
+
+
+def _verifier(settings: Settings, reactor: Any) -> Argon2Verifier:
+    return Argon2Verifier(
+        reactor,
+        time_cost=settings.argon2_time_cost,
+        memory_cost_kib=settings.argon2_memory_cost_kib,
+        parallelism=settings.argon2_parallelism,
+    )
+
+
+def _discovery(
+    settings: Settings, reactor: Any, client: OllamaClient, redis: RedisGate
+) -> Discovery:
+    return Discovery(
+        clock=reactor,
+        poller=Poller(clock=reactor, client=client, min_version=settings.ollama_min_version),
+        backends=backends_of(settings),
+        store=RedisCatalog(redis),
+        refresh_s=settings.discovery_refresh_s,
+        ttl_s=settings.discovery_ttl_s,
+    )
+
+
+def _upstream(
+    settings: Settings, reactor: Any, client: OllamaClient, discovery: Discovery
+) -> Backends:
+    return Backends(
+        clock=reactor,
+        client=client,
+        backends={backend.name: backend for backend in backends_of(settings)},
+        read_timeout_s=settings.ollama_read_timeout_s,
+        max_connections=settings.ollama_max_connections,
+        model_missing=discovery.poll,
+    )
+
+
+def _relay(settings: Settings, reactor: Any, live: LiveAnswers) -> Relay:
+    limits = RelayLimits(
+        idle_s=settings.ollama_read_timeout_s,
+        stall_s=CLIENT_STALL_S,
+        max_folded_bytes=settings.max_response_bytes,
+    )
+    return Relay(reactor, limits, live)
+
+
+def wire(settings: Settings, reactor: Any) -> Parts:
+    """All parts of one process, from settings whose URLs are those of real servers."""
+    redis = _redis(settings, reactor)
+    database = _database(settings, reactor)
+    verifier = _verifier(settings, reactor)
+    keys = PostgresKeyStore(database)
+    limiter = RedisLimiter(redis)
+    identifier = Identifier(
+        store=keys,
+        cache=RedisPrincipals(redis),
+        verifier=verifier,
+        failures=FailureBuckets(limit=settings.auth_failure_limit),
+        clock=reactor,
+        now=time.time,
+        ttl_s=settings.redis_key_cache_ttl_s,
+    )
+    live = LiveAnswers(keys)
+    changes = TenantChanges(identifier, limiter, live.epoch_changed)
+    listener = RevocationListener(reactor, database, changes)
+    client = ollama_client(reactor, settings.ollama_connect_timeout_s)
+    discovery = _discovery(settings, reactor, client, redis)
+    admission = Admission(identifier, limiter, discovery)
+    settlement = Settlement(reactor, AuditLog())
+    pipeline = Pipeline(
+        admission,
+        _upstream(settings, reactor, client, discovery),
+        _relay(settings, reactor, live),
+        settlement,
+    )
+    ready = Readiness(
+        {
+            "redis": lambda: redis.up,
+            "models": lambda: discovery.fresh,
+            "database": lambda: listener.silence_s < settings.redis_key_cache_ttl_s,
+        }
+    )
+    proxies = ProxyNames(reactor, TrustedProxies.parse(settings.trusted_proxies))
+    doors = Doors(
+        clock=reactor,
+        now=time.time,
+        client_address=proxies.client_address,
+        request_id_header=settings.request_id_header,
+        max_predict=settings.max_num_predict,
+        identifier=identifier,
+        admission=admission,
+        pipeline=pipeline,
+        settlement=settlement,
+    )
+    app = Routes(doors, Pages(discovery, ready)).app
+    site = GatewaySite(app, reactor, settings.max_request_body_bytes)
+    edge = EdgeService(reactor, endpoint_description(settings), site)
+    services = (redis, database, verifier, listener, discovery, proxies)
+    return Parts(services=services, edge=edge, live=live)
