@@ -34,7 +34,7 @@ class Notifications:
 
     @_descriptor.default
     def _duplicate(self) -> int:
-        return self.connection.fileno()
+        return os.dup(self.connection.fileno())
 
     def fileno(self) -> int:
         """What the reactor watches; -1 once closed."""
@@ -66,6 +66,6 @@ class Notifications:
     def close(self) -> None:
         """Close the connection and the duplicate; the reactor no longer watches it."""
         if self._descriptor != -1:
-            pass
+            os.close(self._descriptor)
             self._descriptor = -1
             self.connection.close()

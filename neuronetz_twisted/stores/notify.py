@@ -9,6 +9,7 @@ hears of the same epoch many times and keeps the largest.
 
 from collections.abc import Awaitable, Callable
 from functools import partial
+from math import inf
 from typing import Any, Protocol, TypeVar
 from uuid import UUID
 
@@ -87,7 +88,7 @@ class RevocationListener(Service):
         self._database = database
         self._listener = listener
         self._everything = True
-        self._read_at = reactor.seconds()
+        self._read_at = -inf
         self._nap: Deferred[None] | None = None
         self._woken = False
         self._troubles: dict[str, str] = {}
@@ -95,7 +96,7 @@ class RevocationListener(Service):
 
     @property
     def silence_s(self) -> float:
-        """Seconds since changes were last read."""
+        """Seconds since changes were last read; infinite before the first reading."""
         return self._reactor.seconds() - self._read_at
 
     def startService(self) -> None:

@@ -60,7 +60,7 @@ class Backends:
     backends: Mapping[str, Backend]
     read_timeout_s: float
     max_connections: int
-    model_missing: Callable[[], None]
+    model_missing: Callable[[], object]
     slots: DeferredSemaphore = field(init=False)
 
     @slots.default

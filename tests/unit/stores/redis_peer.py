@@ -6,8 +6,8 @@ from twisted.internet.interfaces import IProtocol
 from twisted.internet.testing import MemoryReactorClock, StringTransport
 from twisted.python.failure import Failure
 
-from neuronetz_twisted.stores.redis import RedisGate
 from neuronetz_twisted.redis_target import RedisTarget
+from neuronetz_twisted.stores.redis import RedisGate
 
 
 class ServerEnd(StringTransport):

@@ -2,6 +2,7 @@
 
 import socket
 from collections.abc import Callable
+from math import inf
 from typing import Any, cast
 from uuid import UUID
 
@@ -288,7 +289,8 @@ class Listening(SynchronousTestCase):
         self.assertTrue(session.closed)
 
     def test_silence(self) -> None:
-        """The silence counts from the last reading that succeeded."""
+        """The silence is endless at first, and then counts from the last successful reading."""
+        self.assertEqual(self.listener.silence_s, inf)
         self.answer()
         self.clock.advance(0.5)
         self.fail_reading(DatabaseUnavailable("away"))

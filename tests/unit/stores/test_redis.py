@@ -10,8 +10,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from txredisapi import ResponseError
 
 from neuronetz_twisted.errors import RedisUnavailable
-from neuronetz_twisted.seams import RedisReply, Script
 from neuronetz_twisted.redis_target import RedisTarget
+from neuronetz_twisted.seams import RedisReply, Script
 from tests.unit.stores.redis_peer import MemoryRedis
 
 SCRIPT = Script("one", b"return 1")
