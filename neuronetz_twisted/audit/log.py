@@ -5,11 +5,14 @@ from twisted.logger import Logger
 from neuronetz_twisted.audit.event import Event
 
 
+NAMESPACE = "neuronetz.audit"
+
+_log = Logger(namespace=NAMESPACE)
+
+
 class AuditLog:
     """An `AuditSink` that writes one line per event."""
 
-    _log = Logger(namespace="neuronetz.audit")
-
     def record(self, event: Event) -> None:
         """Log one event."""
-        self._log.info("{audit[route]} {audit[status]} {audit[outcome]}", audit=event)
+        _log.info("{audit[route]} {audit[status]} {audit[outcome]}", audit=event)

@@ -22,6 +22,8 @@ from twisted.logger import (
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from neuronetz_twisted.audit.log import NAMESPACE
+
 FIELDS = ("request_id", "backend", "model", "outcome", "reason", "error", "answers", "audit")
 MAX_FRAMES = 12
 CHATTERS = ("twisted.web.client",)
@@ -101,4 +103,6 @@ def log_observer(stream: TextIO, log_format: str, level: str) -> ILogObserver:
     levels = LogLevelFilterPredicate(defaultLogLevel=LogLevel.levelWithName(level.lower()))
     for namespace in CHATTERS:
         levels.setLogLevelForNamespace(namespace, LogLevel.warn)
+    # The record is always on (SPEC 9), whatever else an operator wants to read.
+    levels.setLogLevelForNamespace(NAMESPACE, LogLevel.info)
     return FilteringLogObserver(LineObserver(stream, render), [levels])
