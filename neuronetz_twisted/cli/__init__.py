@@ -1,0 +1,59 @@
+"""The command line: all that an operator does with tenants, keys, models and the schema (SPEC 11).
+
+There is no administration over HTTP; this and the manhole are the whole surface. Each noun has a
+module; this one only lists their commands.
+"""
+
+import click
+
+from neuronetz_twisted import __version__
+from neuronetz_twisted.cli.backends import probe_ollama
+from neuronetz_twisted.cli.configuration import config
+from neuronetz_twisted.cli.database import migrate
+from neuronetz_twisted.cli.demo import run_demo
+from neuronetz_twisted.cli.keys import create_key, disable_key, enable_key, list_keys, revoke_key
+from neuronetz_twisted.cli.models import list_models, set_models
+from neuronetz_twisted.cli.output import PROGRAM
+from neuronetz_twisted.cli.serve import run_gateway
+from neuronetz_twisted.cli.tenants import (
+    create_tenant,
+    disable_tenant,
+    enable_tenant,
+    list_tenants,
+)
+
+
+@click.group()
+@click.version_option(__version__, prog_name=PROGRAM)
+def gateway() -> None:
+    """Operate the gateway in front of an Ollama host.
+
+    Settings come from environment variables and from a .env in the current directory; `config`
+    shows them. Exit status: 0 done, 1 not done, 2 wrong usage or configuration.
+    """
+
+
+for command in (
+    create_tenant,
+    list_tenants,
+    disable_tenant,
+    enable_tenant,
+    create_key,
+    list_keys,
+    disable_key,
+    enable_key,
+    revoke_key,
+    set_models,
+    list_models,
+    probe_ollama,
+    migrate,
+    config,
+    run_gateway,
+    run_demo,
+):
+    gateway.add_command(command)
+
+
+def main() -> None:
+    """The console script `neuronetz-gateway`."""
+    gateway.main(prog_name=PROGRAM)

@@ -1,0 +1,143 @@
+"""Options that several commands share, and how the text of an option becomes a value.
+
+A value that cannot be meant is a usage error, told before anything is touched (SPEC 11). The
+functions with a context and a parameter are click's callbacks; None is an option not given.
+"""
+
+import re
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any, Literal, TypeVar
+
+import click
+
+from neuronetz_twisted.admission.models import canonical_name
+from neuronetz_twisted.cli.output import Fault
+from neuronetz_twisted.vocabulary import Scope
+
+NONE = "none"
+INHERIT: Literal["inherit"] = "inherit"
+
+_LONGEST_NAME = 100
+PREFIX_LENGTH = 12
+_LARGEST_LIMIT = 2**31 - 1
+_SPAN = re.compile(r"([0-9]{1,5})([hdw])")
+_UNITS = {"h": "hours", "d": "days", "w": "weeks"}
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+
+def json_option(command: _Command) -> _Command:
+    """Adds `--json`, given to the command as `as_json`."""
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(command)
+
+
+def yes_option(command: _Command) -> _Command:
+    """Adds `--yes`, which answers the question of a destructive command."""
+    return click.option("--yes", is_flag=True, help="Do not ask.")(command)
+
+
+def confirm(question: str, *, yes: bool) -> None:
+    """Let a person decide; returns if it may be done.
+
+    Raises `Fault` where nobody can be asked, and `click.Abort` for a no.
+    """
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise Fault("nobody is at a terminal to confirm this: say --yes")
+    click.confirm(question, abort=True, err=True)
+
+
+def existing(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
+    """The name of something that should exist."""
+    if value is not None and not value.isprintable():
+        raise click.BadParameter("holds characters that cannot be printed")
+    return value
+
+
+def new_name(context: click.Context, parameter: click.Parameter, value: str) -> str:
+    """A name to be given; without `/`, which separates tenant and key in `tenant/name`."""
+    existing(context, parameter, value)
+    if not 1 <= len(value) <= _LONGEST_NAME or value != value.strip() or "/" in value:
+        raise click.BadParameter(
+            f"a name has 1 to {_LONGEST_NAME} characters, no / and no space at its ends"
+        )
+    return value
+
+
+def key_reference(
+    context: click.Context, parameter: click.Parameter, value: str | None
+) -> str | None:
+    """A key's prefix, or `tenant/name`; of a whole key only the prefix is kept.
+
+    Someone pastes the key itself sooner or later, and no error may repeat it (SPEC 2, R6).
+    """
+    text = existing(context, parameter, value)
+    return text[:PREFIX_LENGTH] if text is not None and text.startswith("nz_") else text
+
+
+def limit(_: click.Context, __: click.Parameter, value: str | None) -> int | None:
+    """A limit; None for `none`, no limit at this level."""
+    if value is None or value == NONE:
+        return None
+    if not re.fullmatch(r"[0-9]{1,10}", value) or not 1 <= int(value) <= _LARGEST_LIMIT:
+        raise click.BadParameter(f"must be a whole number from 1 to {_LARGEST_LIMIT}, or none")
+    return int(value)
+
+
+def scopes(_: click.Context, __: click.Parameter, value: str) -> tuple[Scope, ...]:
+    """Scopes, separated by commas, without repetitions and in the order of `Scope`."""
+    words = {word.strip() for word in value.split(",")}
+    known = [scope.value for scope in Scope]
+    if not words <= set(known):
+        raise click.BadParameter(f"must be some of {', '.join(known)}, separated by commas")
+    return tuple(scope for scope in Scope if scope.value in words)
+
+
+def model_names(
+    _: click.Context, __: click.Parameter, value: str | None
+) -> tuple[str, ...] | Literal["inherit"] | None:
+    """Names of models by commas, as canonical ones; no name for `none`; or `inherit`."""
+    if value is None or value == INHERIT:
+        return value
+    if value == NONE:
+        return ()
+    names = set()
+    for word in value.split(","):
+        canonical = canonical_name(word)
+        if canonical is None:
+            raise click.BadParameter(f"{word.strip()!r} is no name of a local model")
+        names.add(canonical)
+    return tuple(sorted(names))
+
+
+def expiry(_: click.Context, __: click.Parameter, value: str | None) -> datetime | None:
+    """When a key ends, in UTC; None for `none`."""
+    if value is None or value == NONE:
+        return None
+    now = datetime.now(UTC)
+    try:
+        moment = moment_of(value.strip(), now)
+    except (ValueError, OverflowError):
+        raise click.BadParameter(
+            "must be a span such as 30d, a date, an ISO time, or none"
+        ) from None
+    if moment <= now:
+        raise click.BadParameter("lies in the past")
+    return moment
+
+
+def moment_of(text: str, now: datetime) -> datetime:
+    """A span from now (`12h`, `30d`, `4w`), a date (its first second), or an ISO time, as UTC.
+
+    A time without a zone is UTC. Raises ValueError, and OverflowError beyond the year 9999.
+    """
+    span = _SPAN.fullmatch(text)
+    if span is not None:
+        return now + timedelta(**{_UNITS[span[2]]: int(span[1])})
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return moment.astimezone(UTC)
