@@ -4,7 +4,6 @@ from twisted.logger import Logger
 
 from neuronetz_twisted.audit.event import Event
 
-
 NAMESPACE = "neuronetz.audit"
 
 _log = Logger(namespace=NAMESPACE)

@@ -1,9 +1,10 @@
 """Frames of Ollama's native stream: lines from bytes, and what a line means.
 
 Ollama writes one JSON object a line (its `server/routes.go`), `done` last in every frame but the
-final one. So a frame that ends in `,"done":false}` needs no parsing: a quote behind a comma opens a
-key, since inside a JSON string it would be escaped. Whatever looks otherwise is parsed and rebuilt from known fields, so that
-nothing of the model host reaches a client but what is named here (SPEC 2, R8).
+final one. So a frame that ends in `,"done":false}` needs no parsing: the quote behind the comma
+opens a key, since inside a JSON string it would be escaped. Whatever looks otherwise is parsed and
+rebuilt from known fields, so that nothing of the model host reaches a client but what is named here
+(SPEC 2, R8).
 """
 
 from collections.abc import Mapping

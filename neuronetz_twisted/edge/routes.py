@@ -48,8 +48,6 @@ class Routes:
     """The Klein app of one gateway."""
 
     app = Klein()
-    # Klein's map would answer `/api//tags` with a redirect that no client of ours expects.
-    app.url_map.merge_slashes = False
 
     _doors: Doors
     _pages: Pages

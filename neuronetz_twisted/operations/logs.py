@@ -57,7 +57,7 @@ def fields_of(event: LogEvent) -> dict[str, Any]:
         "message": "unhandled error" if _is_legacy_error(event) else formatEvent(event),
     }
     fields.update((name, event[name]) for name in FIELDS if name in event)
-    failure = event.get("log_failure")
+    failure = event.get("log_failure", event.get("failure"))  # the latter from `log.err`
     if isinstance(failure, Failure):
         fields["failure"] = describe(failure)
     return fields

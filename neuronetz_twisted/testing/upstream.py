@@ -1,13 +1,14 @@
 """Model hosts that do what a test tells them: as a stream, as an upstream, and as an agent."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import orjson
 from attrs import define, field
+from twisted.internet.address import IPv4Address
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.error import ConnectionLost
-from twisted.internet.interfaces import IConsumer, IProtocol, IPushProducer
+from twisted.internet.interfaces import IConsumer, IProtocol, IPushProducer, ITransport
 from twisted.python.failure import Failure
 from twisted.web.client import ResponseDone, ResponseFailed, ResponseNeverReceived
 from twisted.web.http_headers import Headers
@@ -18,6 +19,8 @@ from neuronetz_twisted.errors import Refusal
 from neuronetz_twisted.seams import FrameReceiver
 from neuronetz_twisted.testing.identity import Gate
 from neuronetz_twisted.vocabulary import Ticket
+
+MODEL_HOST = IPv4Address("TCP", "127.0.0.1", 11434)
 
 
 def chat_frame(content: str) -> bytes:
@@ -114,7 +117,7 @@ class ScriptedUpstream:
         return stream
 
 
-@implementer(IPushProducer)
+@implementer(IPushProducer, ITransport)
 @define
 class BodyTransport:
     """The client's side of a connection that brings a body."""
@@ -137,6 +140,22 @@ class BodyTransport:
     def loseConnection(self) -> None:
         """Note the wish to close; the test says when that has happened."""
         self.closing = True
+
+    def write(self, data: bytes) -> None:
+        """Object: who reads a body has nothing to write."""
+        raise AssertionError(f"written to a body: {data!r}")
+
+    def writeSequence(self, data: Iterable[bytes]) -> None:
+        """Object as well."""
+        self.write(b"".join(data))
+
+    def getPeer(self) -> IPv4Address:
+        """Give the model host's address."""
+        return MODEL_HOST
+
+    def getHost(self) -> IPv4Address:
+        """Give our own."""
+        return MODEL_HOST
 
 
 @implementer(IResponse)

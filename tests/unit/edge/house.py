@@ -1,0 +1,94 @@
+"""A whole edge with its pipeline, on a clock, between a client and a model host of the test's."""
+
+from twisted.internet.task import Clock
+
+from neuronetz_twisted.admission.admit import Admission
+from neuronetz_twisted.admission.failures import FailureBuckets
+from neuronetz_twisted.admission.identify import Identifier
+from neuronetz_twisted.edge.address import TrustedProxies
+from neuronetz_twisted.edge.doors import Doors
+from neuronetz_twisted.edge.pages import Pages
+from neuronetz_twisted.edge.proxies import ProxyNames
+from neuronetz_twisted.edge.routes import Routes
+from neuronetz_twisted.edge.site import GatewaySite
+from neuronetz_twisted.pipeline import Pipeline
+from neuronetz_twisted.relay.live import LiveAnswers
+from neuronetz_twisted.relay.relay import Relay, RelayLimits
+from neuronetz_twisted.settlement.settle import Settlement
+from neuronetz_twisted.testing.admission import FakeCatalog, FakeLimiter
+from neuronetz_twisted.testing.calls import RecordingSink, made_model
+from neuronetz_twisted.testing.http import MemoryConnection
+from neuronetz_twisted.testing.identity import (
+    FakeKeyStore,
+    FakePrincipalCache,
+    FakeVerifier,
+    made_key,
+)
+from neuronetz_twisted.testing.upstream import ScriptedUpstream
+
+KEY = made_key(1)
+BODY_LIMIT = 200
+MAX_PREDICT = 64
+IDLE_S = 600.0
+STALL_S = 120.0
+WALL = 1_700_000_000.0
+
+
+class House:
+    """Every room but the stores and the model host is the real one."""
+
+    def __init__(self) -> None:
+        """One active key, one model."""
+        self.clock = Clock()
+        self.keys = FakeKeyStore()
+        self.row = self.keys.add(KEY)
+        self.cache = FakePrincipalCache(self.clock.seconds)
+        self.limiter = FakeLimiter()
+        self.catalog = FakeCatalog([made_model()])
+        self.upstream = ScriptedUpstream()
+        self.sink = RecordingSink()
+        self.live = LiveAnswers(self.keys)
+        self.ready = True
+        self.site = GatewaySite(Routes(self.doors(), self.pages()).app, self.clock, BODY_LIMIT)
+
+    def pages(self) -> Pages:
+        """The answers that need no model host."""
+        return Pages(self.catalog, lambda: self.ready)
+
+    def doors(self) -> Doors:
+        """The doors, with all that is behind them."""
+        self.identifier = Identifier(
+            store=self.keys,
+            cache=self.cache,
+            verifier=FakeVerifier(),
+            failures=FailureBuckets(limit=20),
+            clock=self.clock,
+            now=lambda: WALL,
+        )
+        admission = Admission(self.identifier, self.limiter, self.catalog)
+        settlement = Settlement(self.clock, self.sink)
+        limits = RelayLimits(idle_s=IDLE_S, stall_s=STALL_S, max_folded_bytes=10_000)
+        relay = Relay(self.clock, limits, self.live)
+        proxies = ProxyNames(self.clock, TrustedProxies.parse(["192.0.2.7"]))
+        return Doors(
+            clock=self.clock,
+            now=lambda: WALL,
+            client_address=proxies.client_address,
+            request_id_header="X-Request-ID",
+            max_predict=MAX_PREDICT,
+            identifier=self.identifier,
+            admission=admission,
+            pipeline=Pipeline(admission, self.upstream, relay, settlement),
+            settlement=settlement,
+        )
+
+    def connect(self) -> MemoryConnection:
+        """A client."""
+        return MemoryConnection(self.site)
+
+    def ask(
+        self, method: str, path: str, body: bytes | None = None, **headers: str
+    ) -> MemoryConnection:
+        """A client that sends one request with the key."""
+        headers = {"Authorization": f"Bearer {KEY}", **headers}
+        return self.connect().request(method, path, body, **headers)

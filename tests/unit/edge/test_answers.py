@@ -1,0 +1,147 @@
+"""One answer on one connection, used in every order that its protocol allows."""
+
+from typing import Any
+
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+from twisted.web.resource import Resource
+from twisted.web.server import NOT_DONE_YET, Site
+
+from neuronetz_twisted.edge.answers import FLUSH_S, HttpAnswer
+from neuronetz_twisted.edge.channel import GatewayChannel
+from neuronetz_twisted.edge.request import GatewayRequest
+from neuronetz_twisted.errors import (
+    AuthFailuresLimited,
+    InvalidApiKey,
+    MethodNotAllowed,
+    UpstreamFailed,
+)
+from neuronetz_twisted.testing.http import MemoryConnection
+
+
+class Producer:
+    """A producer that counts how it is told to stop."""
+
+    def __init__(self) -> None:
+        """Not told anything yet."""
+        self.stops = 0
+
+    def pauseProducing(self) -> None:
+        """Do nothing."""
+
+    def resumeProducing(self) -> None:
+        """Do nothing."""
+
+    def stopProducing(self) -> None:
+        """Count."""
+        self.stops += 1
+
+
+class Waiting(Resource):
+    """Makes an answer of each request and leaves the rest to the test."""
+
+    isLeaf = True
+
+    def __init__(self, clock: Clock) -> None:
+        """No request yet."""
+        super().__init__()
+        self.clock = clock
+        self.answers: list[HttpAnswer] = []
+
+    def render(self, request: GatewayRequest) -> int:
+        """Keep an answer."""
+        self.answers.append(HttpAnswer(request, self.clock, "the-id"))
+        return NOT_DONE_YET
+
+
+class HttpAnswerTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        """One request that waits."""
+        self.clock = Clock()
+        resource = Waiting(self.clock)
+        site: Any = Site(resource, GatewayRequest, reactor=self.clock)
+        site.protocol, site.channels, site.max_body_bytes = GatewayChannel, set(), 100
+        self.client = MemoryConnection(site).request("GET", "/v1/chat/completions")
+        (self.answer,) = resource.answers
+
+    def all_calls(self) -> None:
+        """Use every method."""
+        self.answer.write(b"x")
+        self.answer.register(Producer())  # type: ignore[arg-type]
+        self.answer.unregister()
+        self.answer.answer(b"text/plain", b"x")
+        self.answer.refuse(UpstreamFailed())
+        self.answer.complete()
+        self.answer.break_off()
+        self.answer.abort()
+
+    def test_after_the_client_has_gone(self) -> None:
+        """Every method does nothing, and nothing is left behind."""
+        self.client.leave()
+        self.successResultOf(self.answer.ended)
+        self.all_calls()
+        self.assertEqual(self.client.value(), b"")
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_after_the_end(self) -> None:
+        """Nothing follows a whole answer; `finish` is not called twice."""
+        self.answer.answer(b"text/plain", b"whole")
+        self.successResultOf(self.answer.ended)
+        self.client.answer()
+        self.all_calls()
+        self.assertEqual(self.client.value(), b"")
+        self.assertFalse(self.client.reset)
+
+    def test_client_goes_with_a_producer(self) -> None:
+        """The producer is stopped once; letting go of it later does not raise."""
+        producer = Producer()
+        self.answer.begin(b"text/plain")
+        self.answer.register(producer)  # type: ignore[arg-type]
+        self.answer.write(b"x")
+        self.client.leave()
+        self.assertGreaterEqual(producer.stops, 1)
+        self.answer.unregister()
+
+    def test_no_refusal_in_a_stream(self) -> None:
+        """After the head a refusal would be lost in the body."""
+        self.answer.begin(b"text/plain")
+        self.answer.write(b"x")
+        self.answer.refuse(UpstreamFailed())
+        self.answer.complete()
+        self.assertEqual(self.client.answer().body, b"x")
+
+    def test_refusals(self) -> None:
+        """The headers that a refusal brings, and the dialect of its path."""
+        for refusal, name, value in (
+            (InvalidApiKey(), "www-authenticate", "Bearer"),
+            (MethodNotAllowed(allow="GET, HEAD"), "allow", "GET, HEAD"),
+            (AuthFailuresLimited(retry_after=7), "retry-after", "7"),
+        ):
+            with self.subTest(refusal=refusal):
+                self.setUp()
+                self.answer.headers[b"X-Own"] = b"1"
+                self.answer.refuse(refusal)
+                answer = self.client.answer()
+                self.assertEqual((answer.status, answer.headers[name]), (refusal.status, value))
+                self.assertEqual(answer.headers["x-own"], "1")
+                self.assertEqual(answer.json()["error"]["code"], refusal.code)
+
+    def test_break_off_twice(self) -> None:
+        """One timer, whatever is asked; a client that has read everything ends it."""
+        self.answer.begin(b"text/plain")
+        self.answer.write(b"x")
+        self.answer.break_off()
+        self.answer.break_off()
+        self.assertEqual(len(self.clock.getDelayedCalls()), 1)
+        self.client.settle()
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_client_that_does_not_read_the_broken_end(self) -> None:
+        """It is reset in the end."""
+        self.answer.begin(b"text/plain")
+        self.answer.write(b"x")
+        self.answer.break_off()
+        self.clock.advance(FLUSH_S)
+        self.assertTrue(self.client.reset)
+        self.client.settle()
+        self.successResultOf(self.answer.ended)

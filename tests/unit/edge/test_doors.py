@@ -1,0 +1,136 @@
+"""Who is calling, headers and body, in the order of SPEC 8, through the channel."""
+
+from neuronetz_twisted.testing.upstream import chat_final
+from tests.unit.edge.house import BODY_LIMIT, KEY
+from tests.unit.edge.surface import CHAT, FOLDED, SurfaceTestCase, fixed
+
+
+class IdentityTests(SurfaceTestCase):
+    def test_every_401_is_the_same(self) -> None:
+        """Byte for byte, but for id and date; the record alone says why."""
+        cases: tuple[dict[str, str], ...] = (
+            {},
+            {"Authorization": "Bearer nz_x"},
+            {"Authorization": f"Bearer {KEY[:-1]}"},
+            {"Authorization": f"Basic {KEY}"},
+            {"Authorization": f"Bearer {KEY} x"},
+            {"x_api_key": KEY, "Authorization": "Bearer other"},
+            {"Authorization": ""},
+        )
+        answers = [
+            fixed(self.house.connect().request("POST", "/api/chat", CHAT, **headers).answer())
+            for headers in cases
+        ]
+        for answer in answers:
+            self.assertEqual(answer, answers[0])
+        status, headers, _ = answers[0]
+        self.assertEqual((status, headers["www-authenticate"]), (401, "Bearer"))
+
+    def test_two_credentials_in_one_name(self) -> None:
+        """Two fields of one name are none, even if each is good."""
+        client = self.house.connect()
+        field = b"Authorization: Bearer %b\r\n" % KEY.encode()
+        client.send(b"GET /api/tags HTTP/1.1\r\nHost: x\r\n" + field * 2 + b"\r\n")
+        self.assertEqual(client.answer().status, 401)
+
+    def test_either_header(self) -> None:
+        """Bearer or x-api-key."""
+        client = self.house.connect().request("GET", "/api/tags", x_api_key=KEY)
+        self.assertEqual(client.answer().status, 200)
+
+    def test_address_is_that_of_the_peer(self) -> None:
+        """A client that is no trusted proxy cannot choose the address it counts under."""
+        self.house.ask("GET", "/api/tags", X_Forwarded_For="198.51.100.1").answer()
+        self.assertEqual(self.house.sink.events[0]["address"], "192.0.2.1")
+
+
+class HeaderTests(SurfaceTestCase):
+    def test_request_id(self) -> None:
+        """Ours is new each time; the client's own word is echoed if it is fit for that."""
+        first = self.answered("GET", "/api/version", X_Request_ID="their-id.1")
+        second = self.answered("GET", "/api/version", X_Request_ID="their id")
+        self.assertEqual(first.headers["x-client-request-id"], "their-id.1")
+        self.assertNotIn("x-client-request-id", second.headers)
+        self.assertNotEqual(first.headers["x-request-id"], second.headers["x-request-id"])
+        event = self.house.sink.events[0]
+        self.assertEqual(
+            (event["id"], event["client_id"]), (first.headers["x-request-id"], "their-id.1")
+        )
+
+    def test_errors_carry_the_id(self) -> None:
+        """In the header and in the body, in both dialects."""
+        native = self.answered("POST", "/api/chat", b"[]")
+        openai = self.answered("POST", "/v1/chat/completions", b"[]")
+        self.assertEqual(native.json()["request_id"], native.headers["x-request-id"])
+        self.assertEqual(openai.json()["error"]["request_id"], openai.headers["x-request-id"])
+        self.assertEqual(openai.json()["error"]["type"], "invalid_request_error")
+
+    def test_media_types(self) -> None:
+        """An encoded or multipart body is 415; any other type is read."""
+        for headers, status in (
+            ({"Content_Encoding": "gzip"}, 415),
+            ({"Content_Encoding": "gzip, identity"}, 415),
+            ({"Content_Type": "Multipart/form-data; boundary=x"}, 415),
+            ({"Content_Encoding": "Identity"}, 400),
+            ({"Content_Type": "application/x-www-form-urlencoded"}, 400),
+            ({"Content_Type": "text/plain"}, 400),
+        ):
+            with self.subTest(headers=headers):
+                self.assertEqual(
+                    self.answered("POST", "/api/chat", b"[]", **headers).status, status
+                )
+
+    def test_form_bodies_are_not_parsed(self) -> None:
+        """`curl -d` sends a form's type; its body is JSON all the same."""
+        self.upstream.frames = [chat_final()]
+        kind = "application/x-www-form-urlencoded"
+        self.assertEqual(self.answered("POST", "/api/chat", FOLDED, Content_Type=kind).status, 200)
+
+    def test_no_server_header(self) -> None:
+        """Nothing tells which software this is."""
+        self.assertNotIn("server", self.answered("GET", "/api/version").headers)
+
+
+class BodyTests(SurfaceTestCase):
+    def test_limit(self) -> None:
+        """The limit is exact; a larger body is 413 and names the limit and its variable."""
+        for size, status in ((BODY_LIMIT, 400), (BODY_LIMIT + 1, 413), (50 * BODY_LIMIT, 413)):
+            with self.subTest(size=size):
+                answer = self.answered("POST", "/api/chat", b" " * size)
+                self.assertEqual(answer.status, status)
+        self.assertIn(f"{BODY_LIMIT} bytes (MAX_REQUEST_BODY_BYTES)", answer.json()["error"])
+
+    def test_chunked(self) -> None:
+        """A body without a length has the same limit."""
+        for count, status in ((1, 400), (30, 413)):
+            client = self.house.ask("POST", "/api/chat", Transfer_Encoding="chunked")
+            client.send(b"a\r\n          \r\n" * count + b"0\r\n\r\n")
+            self.assertEqual(client.answer().status, status)
+
+    def test_never_a_file(self) -> None:
+        """A body of any size is kept in memory up to its limit, and no further."""
+        client = self.house.connect()
+        client.send(b"POST /api/chat HTTP/1.1\r\nHost: x\r\nContent-Length: 10000000\r\n\r\n")
+        client.send(b"x" * 1_000_000)
+        request = client.protocol.requests[0]  # type: ignore[attr-defined]
+        self.assertEqual(type(request.content).__name__, "BytesIO")
+        self.assertLessEqual(len(request.content.getvalue()), BODY_LIMIT)
+        self.assertEqual(request.body_size, 1_000_000)
+        client.leave()
+
+    def test_order_of_checks(self) -> None:
+        """Identity, path, method, headers, size, fields: the first that fails is the answer."""
+        big, bad = b" " * (BODY_LIMIT + 1), b"[]"
+        gzip = {"Content_Encoding": "gzip"}
+        no_key = {"Authorization": "-", **gzip}
+        for method, path, body, headers, status in (
+            ("PUT", "/api/pull", big, no_key, 401),
+            ("PUT", "/api/chat", big, no_key, 401),
+            ("PUT", "/api/pull", big, gzip, 403),
+            ("PUT", "/api/chat", big, gzip, 405),
+            ("POST", "/api/chat", big, gzip, 415),
+            ("POST", "/api/chat", big, {}, 413),
+            ("POST", "/api/chat", bad, {}, 400),
+        ):
+            with self.subTest(status=status):
+                self.assertEqual(self.answered(method, path, body, **headers).status, status)

@@ -1,0 +1,95 @@
+"""Names of proxies, resolved off the path of requests."""
+
+from typing import TYPE_CHECKING, Any, cast
+
+from twisted.internet.address import IPv4Address
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+from twisted.web.http_headers import Headers
+
+from neuronetz_twisted.edge.address import TrustedProxies
+from neuronetz_twisted.edge.proxies import RESOLVE_S, ProxyNames
+
+if TYPE_CHECKING:
+    from neuronetz_twisted.edge.request import GatewayRequest
+
+
+class ResolvingClock(Clock):
+    """A reactor whose names are resolved by the test."""
+
+    def __init__(self) -> None:
+        """Nothing was asked."""
+        super().__init__()
+        self.nameResolver = self
+        self.asked: list[tuple[Any, str]] = []
+
+    def resolveHostName(self, receiver: Any, name: str) -> None:
+        """Keep a question."""
+        self.asked.append((receiver, name))
+
+    def resolve(self, *addresses: str) -> None:
+        """Answer the oldest question."""
+        receiver, _ = self.asked.pop(0)
+        receiver.resolutionBegan(None)
+        for address in addresses:
+            receiver.addressResolved(IPv4Address("TCP", address, 0))
+        receiver.resolutionComplete()
+
+
+class Request:
+    """As much of a request as has an address."""
+
+    def __init__(self, peer: object, forwarded: bytes) -> None:
+        """A request from a peer, with what it forwards."""
+        self.peer = peer
+        self.requestHeaders = Headers({b"x-forwarded-for": [forwarded]})
+
+    def getClientAddress(self) -> object:
+        """The peer."""
+        return self.peer
+
+
+class ProxyNamesTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        """One name and one address are trusted."""
+        self.clock = ResolvingClock()
+        proxies = TrustedProxies.parse(["caddy", "192.0.2.7"])
+        self.names = ProxyNames(self.clock, proxies)
+        self.names.startService()
+        self.addCleanup(self.names.stopService)
+
+    def address(self, peer: str) -> str:
+        """The client's address as seen through a peer."""
+        request = Request(IPv4Address("TCP", peer, 1), b"198.51.100.1")
+        return self.names.client_address(cast("GatewayRequest", request))
+
+    def test_name(self) -> None:
+        """A name's addresses are trusted once they are known, and follow its changes."""
+        self.assertEqual(self.address("192.0.2.8"), "192.0.2.8")
+        self.clock.resolve("192.0.2.8")
+        self.assertEqual(self.address("192.0.2.8"), "198.51.100.1")
+        self.clock.advance(RESOLVE_S)
+        self.clock.resolve("192.0.2.9")
+        self.assertEqual(self.address("192.0.2.8"), "192.0.2.8")
+        self.assertEqual(self.address("192.0.2.9"), "198.51.100.1")
+        self.assertEqual(self.address("192.0.2.7"), "198.51.100.1")
+
+    def test_unresolved(self) -> None:
+        """A name without an address is ignored; the other proxies stay trusted."""
+        self.clock.resolve()
+        self.assertEqual(self.address("192.0.2.7"), "198.51.100.1")
+
+    def test_slow_resolution(self) -> None:
+        """A name is not asked again while it is being asked."""
+        self.clock.advance(RESOLVE_S)
+        self.assertEqual(len(self.clock.asked), 1)
+
+    def test_unix_socket(self) -> None:
+        """A peer without an address has none."""
+        request = Request(object(), b"198.51.100.1")
+        self.assertEqual(self.names.client_address(cast("GatewayRequest", request)), "")
+
+    def test_stop(self) -> None:
+        """No timer stays."""
+        self.names.stopService()
+        self.assertEqual(self.clock.getDelayedCalls(), [])

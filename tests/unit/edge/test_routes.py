@@ -1,0 +1,79 @@
+"""Every path, to the letter, through the channel (SPEC 3)."""
+
+from neuronetz_twisted.edge.request import ROUTES
+from tests.unit.edge.house import KEY
+from tests.unit.edge.surface import SurfaceTestCase
+
+
+class PathTests(SurfaceTestCase):
+    def test_unknown_paths(self) -> None:
+        """Whatever is not a route to the letter is 403 with a key, 401 without; never forwarded."""
+        for path in (
+            "/api/pull",
+            "/api/chat/",
+            "/api//chat",
+            "//api/chat",
+            "/api%2Fchat",
+            "/api/%63hat",
+            "/API/chat",
+            "/api/tags;x",
+            "/api/./tags",
+            "/x/../api/tags",
+            "/v1/models/",
+            "/v1/models//x",
+            "/v1/models/%2Fx",
+            "/v1/models/%FF",
+            "/unknown",
+            "/%FF",
+            "/v1",
+            "/favicon.ico",
+            "*",
+            "http://gateway/api/tags",
+        ):
+            for method in ("GET", "POST", "DELETE", "BREW"):
+                with self.subTest(path=path, method=method):
+                    self.assertEqual(self.answered(method, path).status, 403)
+                    bare = self.house.connect().request(method, path).answer()
+                    self.assertEqual(bare.status, 401)
+        self.assertEqual(self.upstream.asked, [])
+
+    def test_raw_bytes(self) -> None:
+        """A request line that is not ASCII is bad framing."""
+        client = self.house.connect()
+        client.send(b"GET /\xff\xfe HTTP/1.1\r\nHost: x\r\nx-api-key: %b\r\n\r\n" % KEY.encode())
+        self.assertTrue(client.value().startswith(b"HTTP/1.1 400 "))
+        self.assertTrue(client.disconnecting)
+
+    def test_query(self) -> None:
+        """A query changes nothing."""
+        self.assertEqual(self.answered("GET", "/api/tags?x=%FF").status, 200)
+
+    def test_strange_hosts(self) -> None:
+        """A Host that a router could choke on is no concern of routing."""
+        for host in ("..", "x" * 80, "[::", "a b", "ex\u00e4mple"):
+            with self.subTest(host=host):
+                client = self.house.connect()
+                client.send(f"GET /healthz HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
+                self.assertEqual(client.answer().status, 200)
+
+    def test_methods(self) -> None:
+        """Another method on a known path is 405 and says which there are."""
+        for path, allow in (
+            ("/api/chat", "POST"),
+            ("/api/generate", "POST"),
+            ("/v1/chat/completions", "POST"),
+            ("/api/show", "POST"),
+            ("/api/tags", "GET, HEAD"),
+            ("/api/version", "GET, HEAD"),
+            ("/v1/models", "GET"),
+            ("/v1/models/x", "GET"),
+        ):
+            with self.subTest(path=path):
+                answer = self.answered("PATCH", path)
+                self.assertEqual((answer.status, answer.headers["allow"]), (405, allow))
+                self.assertEqual(self.house.connect().request("PATCH", path).answer().status, 401)
+
+    def test_the_table_is_what_klein_knows(self) -> None:
+        """No rule of Klein's is out of reach, and no path leads nowhere."""
+        rules = {rule.rule.encode() for rule in self.house.site.resource._app.url_map.iter_rules()}
+        self.assertEqual(rules, ROUTES | {b"/v1/models/<path:name>", b"/unknown"})

@@ -1,0 +1,83 @@
+"""The port and its connections, from open to closed."""
+
+from attrs import evolve
+from twisted.internet.defer import Deferred
+from twisted.internet.testing import MemoryReactorClock
+from twisted.trial.unittest import SynchronousTestCase
+
+from neuronetz_twisted.edge.site import CLOSE_S, EdgeService, endpoint_description
+from neuronetz_twisted.testing.upstream import chat_final, chat_frame
+from tests.unit.edge.house import House
+from tests.unit.edge.surface import CHAT
+from tests.unit.settings import SETTINGS
+
+
+class CloseTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        """One idle connection and one that is being answered."""
+        self.house = House()
+        self.idle = self.house.connect()
+        self.busy = self.house.ask("POST", "/api/chat", CHAT)
+        self.stream = self.house.upstream.streams[0]
+        self.stream.send(chat_frame("Hello"))
+
+    def close(self) -> "Deferred[None]":
+        """Begin to close."""
+        closing = Deferred.fromCoroutine(self.house.site.close())
+        self.assertTrue(self.idle.disconnecting)
+        self.assertFalse(self.busy.disconnecting)
+        self.idle.settle()
+        return closing
+
+    def test_waits_for_answers(self) -> None:
+        """Idle connections close at once, others when their answer is over."""
+        closing = self.close()
+        self.stream.send(chat_final())
+        self.stream.end()
+        self.house.clock.advance(0.05)
+        self.assertTrue(self.busy.disconnecting)
+        self.busy.settle()
+        self.house.clock.advance(0.05)
+        self.successResultOf(closing)
+        self.assertFalse(self.busy.reset)
+        self.assertEqual(self.house.clock.getDelayedCalls(), [])
+
+    def test_does_not_wait_for_ever(self) -> None:
+        """What is still open after a while is reset."""
+        closing = self.close()
+        self.house.clock.pump([0.05] * int(CLOSE_S / 0.05 + 2))
+        self.successResultOf(closing)
+        self.assertTrue(self.busy.reset)
+        self.busy.settle()
+        self.assertEqual(self.house.clock.getDelayedCalls(), [])
+
+
+class EdgeServiceTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        """A service that is not listening."""
+        self.reactor = MemoryReactorClock()
+        self.house = House()
+        self.service = EdgeService(self.reactor, "tcp:8080:interface=127.0.0.1", self.house.site)
+
+    def test_listen_and_stop(self) -> None:
+        """The port opens when it is told to, and closes with the service."""
+        self.service.startService()
+        self.assertEqual(self.reactor.tcpServers, [])
+        self.successResultOf(Deferred.fromCoroutine(self.service.listen()))
+        self.assertEqual(self.reactor.tcpServers[0][0], 8080)
+        self.successResultOf(self.service.stopService())
+
+    def test_stop_without_a_port(self) -> None:
+        """A service that never listened stops all the same."""
+        self.successResultOf(self.service.stopService())
+
+
+class EndpointTests(SynchronousTestCase):
+    def test_descriptions(self) -> None:
+        """An endpoint string wins; a host with colons is quoted."""
+        for changes, expected in (
+            ({}, "tcp:8080:interface=0.0.0.0:backlog=1024"),
+            ({"bind_host": "::1", "bind_port": 9}, "tcp:9:interface=\\:\\:1:backlog=1024"),
+            ({"endpoint": "unix:/run/x"}, "unix:/run/x"),
+        ):
+            self.assertEqual(endpoint_description(evolve(SETTINGS, **changes)), expected)

@@ -1,0 +1,125 @@
+"""One line per event, from an allow-list; nothing that a failure may quote."""
+
+import io
+import json
+from collections.abc import Callable
+from typing import Any
+
+from twisted.logger import Logger, LogLevel, LogPublisher, globalLogPublisher
+from twisted.python import log as legacy
+from twisted.trial.unittest import SynchronousTestCase
+
+from neuronetz_twisted.errors import InvalidRequest
+from neuronetz_twisted.operations.logs import MAX_FRAMES, log_observer
+
+
+class LogTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        """A logger that writes to memory."""
+        self.stream = io.StringIO()
+        self.log = self.logger("json", "INFO")
+
+    def logger(self, form: str, level: str) -> Logger:
+        """Make a logger."""
+        observer = log_observer(self.stream, form, level)
+        return Logger(namespace="tests", observer=LogPublisher(observer))
+
+    def lines(self) -> list[dict[str, Any]]:
+        """What was written."""
+        return [json.loads(line) for line in self.stream.getvalue().splitlines()]
+
+    def failed(self, error: Callable[[], object]) -> dict[str, Any]:
+        """What is written of a failure."""
+        try:
+            error()
+        except Exception:  # noqa: BLE001 - whatever the test raises
+            self.log.failure("it failed")
+        return dict(self.lines()[-1]["failure"])
+
+    def test_line(self) -> None:
+        """Time, level, namespace, message and the listed fields; no others."""
+        self.log.emit(LogLevel.warn, "a {word}", word="line", request_id="the-id", key="canary")
+        (line,) = self.lines()
+        self.assertEqual(line["message"], "a line")
+        self.assertEqual((line["level"], line["namespace"]), ("warning", "tests"))
+        self.assertEqual(line["request_id"], "the-id")
+        self.assertRegex(line["time"], r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$")
+        self.assertEqual(set(line), {"time", "level", "namespace", "message", "request_id"})
+
+    def test_line_feeds(self) -> None:
+        """An event is one line, whatever is in it."""
+        self.log.info("{text}", text="a\nb\r\n\x00\u2028")
+        self.assertEqual(len(self.stream.getvalue().splitlines(keepends=False)[:1]), 1)
+        self.assertEqual(self.stream.getvalue().count("\n"), 1)
+
+    def test_level(self) -> None:
+        """What is less severe is not written."""
+        for level, expected in (
+            ("DEBUG", 5),
+            ("INFO", 4),
+            ("WARN", 3),
+            ("ERROR", 2),
+            ("CRITICAL", 1),
+        ):
+            with self.subTest(level=level):
+                self.setUp()
+                log = self.logger("json", level)
+                for name in ("debug", "info", "warn", "error", "critical"):
+                    log.emit(LogLevel.levelWithName(name), "x")
+                self.assertEqual(len(self.lines()), expected)
+
+    def test_foreign_failures_are_not_quoted(self) -> None:
+        """The text of a library's exception may hold what was parsed."""
+        failure = self.failed(lambda: json.loads("canary"))
+        self.assertEqual(failure["type"], "json.decoder.JSONDecodeError")
+        failure = self.failed(lambda: dict[str, int]()["canary"])
+        self.assertEqual((failure["type"], failure["text"]), ("builtins.KeyError", ""))
+        self.assertNotIn("canary", self.stream.getvalue())
+        self.assertIn("test_logs.py", failure["frames"][-1])
+
+    def test_own_and_the_systems_words(self) -> None:
+        """What we or the system wrote is kept."""
+
+        def refuse() -> None:
+            raise InvalidRequest("a word of ours")
+
+        self.assertEqual(self.failed(refuse)["text"], "a word of ours")
+        missing = self.failed(lambda: open("/nowhere/to/be/found"))  # noqa: PTH123, SIM115
+        self.assertIn("No such file", missing["text"])
+
+    def test_long_tracebacks(self) -> None:
+        """Only the innermost frames are written."""
+
+        def deep(depth: int) -> None:
+            if depth == 0:
+                raise ZeroDivisionError
+            deep(depth - 1)
+
+        self.assertEqual(len(self.failed(lambda: deep(50))["frames"]), MAX_FRAMES)
+
+    def test_legacy_errors(self) -> None:
+        """Errors of Twisted's older log are written without their traceback as text."""
+        observer = log_observer(self.stream, "json", "INFO")
+        globalLogPublisher.addObserver(observer)
+        self.addCleanup(globalLogPublisher.removeObserver, observer)
+        try:
+            dict[str, int]()["canary"]
+        except KeyError:
+            legacy.err(None, "while reading a canary")
+        self.flushLoggedErrors(KeyError)
+        (line,) = self.lines()
+        self.assertEqual(line["message"], "unhandled error")
+        self.assertEqual(line["failure"]["type"], "builtins.KeyError")
+        self.assertNotIn("canary", self.stream.getvalue())
+
+    def test_console(self) -> None:
+        """For people: the message first, the rest behind it."""
+        self.logger("console", "INFO").info("hello", backend="default", other="x")
+        self.assertRegex(
+            self.stream.getvalue(), r'^\S+Z info     hello  \{"backend":"default"\}\n$'
+        )
+
+    def test_values_that_are_no_json(self) -> None:
+        """A field of any type is written."""
+        self.log.info("x", error=ZeroDivisionError)
+        self.assertIn("ZeroDivisionError", self.lines()[0]["error"])

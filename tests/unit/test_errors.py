@@ -1,0 +1,55 @@
+"""Refusals and their public faces."""
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from neuronetz_twisted import errors
+from neuronetz_twisted.errors import Refusal
+
+
+def all_refusals() -> list[type[Refusal]]:
+    """Every kind."""
+    return [
+        kind
+        for kind in vars(errors).values()
+        if isinstance(kind, type) and issubclass(kind, Refusal) and kind is not Refusal
+    ]
+
+
+class RefusalTests(SynchronousTestCase):
+    def test_statuses(self) -> None:
+        """The table of SPEC 8, to the letter."""
+        table = {(kind.status, kind.code) for kind in all_refusals()}
+        self.assertEqual(
+            table,
+            {
+                (400, "invalid_request"),
+                (401, "invalid_api_key"),
+                (403, "not_allowed"),
+                (405, "method_not_allowed"),
+                (413, "request_too_large"),
+                (415, "unsupported_media_type"),
+                (429, "rate_limited"),
+                (500, "internal_error"),
+                (502, "upstream_failed"),
+                (503, "limits_unavailable"),
+                (503, "auth_unavailable"),
+                (503, "models_unavailable"),
+                (503, "upstream_busy"),
+                (503, "draining"),
+                (504, "upstream_timeout"),
+            },
+        )
+
+    def test_when_to_come_back(self) -> None:
+        """Each 429 and 503 says when, and no other does."""
+        for kind in all_refusals():
+            with self.subTest(kind=kind):
+                expected = kind.status in {429, 503}
+                self.assertEqual(kind.default_retry_after is not None, expected)
+
+    def test_outcome(self) -> None:
+        """The operator reads why, the client does not."""
+        refusal = errors.NotAllowed(why="model")
+        self.assertEqual(refusal.outcome, "refused:not_allowed/model")
+        self.assertEqual(errors.Draining().outcome, "refused:draining")
+        self.assertNotIn("model_gone", str(errors.NotAllowed(why="model_gone")))

@@ -1,0 +1,156 @@
+"""Start in order, stop in order, and a start that fails ends the process once."""
+
+from typing import TYPE_CHECKING, Any, cast
+
+from attrs import define, field
+from twisted.application.service import Service
+from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.error import CannotListenError
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+from neuronetz_twisted.config import Settings
+from neuronetz_twisted.lifecycle import STOP_S, Gateway, Parts
+from neuronetz_twisted.relay.live import LiveAnswers
+from neuronetz_twisted.testing.calls import made_ticket
+from neuronetz_twisted.testing.identity import FakeKeyStore
+from tests.unit.settings import SETTINGS
+
+if TYPE_CHECKING:
+    from neuronetz_twisted.edge.site import EdgeService
+
+
+@define(eq=False)
+class Noted(Service):
+    """A service that notes what it is told; `stopped` is what its stop returns."""
+
+    name: str
+    notes: list[str]
+    stopped: "Deferred[None]" = field(factory=lambda: succeed(None))
+
+    def startService(self) -> None:
+        """Note."""
+        self.notes.append(f"start {self.name}")
+
+    def stopService(self) -> "Deferred[None]":
+        """Note."""
+        self.notes.append(f"stop {self.name}")
+        return self.stopped
+
+
+@define(eq=False)
+class NotedEdge(Noted):
+    """An edge that opens when the test says so."""
+
+    listening: "Deferred[None]" = field(factory=Deferred)
+
+    def listen(self) -> "Deferred[None]":
+        """Note."""
+        self.notes.append("listen")
+        return self.listening
+
+
+class GatewayTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        """A gateway of two services and an edge, with stores that need no start."""
+        self.clock = Clock()
+        self.notes: list[str] = []
+        self.failures: list[str] = []
+        self.first, self.second = Noted("first", self.notes), Noted("second", self.notes)
+        self.edge = NotedEdge("edge", self.notes)
+        self.live = LiveAnswers(FakeKeyStore())
+        self.gateway = self.made(self.wire)
+
+    def made(self, wire: Any) -> Gateway:
+        """Make a gateway."""
+        settings = Settings(
+            **{
+                **{name: getattr(SETTINGS, name) for name in Settings.__annotations__},
+                "database_url": "postgresql+psycopg://h/d",
+            }
+        )
+        return Gateway(
+            settings, self.clock, wire=wire, environ={}, migrate=False, fail=self.failures.append
+        )
+
+    def wire(self, _settings: Settings, _reactor: object) -> Parts:
+        """The parts."""
+        edge = cast("EdgeService", self.edge)
+        return Parts(services=(self.first, self.second), edge=edge, live=self.live)
+
+    def stop(self) -> "Deferred[None]":
+        """Stop, and forget what was noted before."""
+        self.notes.clear()
+        return self.gateway.stopService()
+
+    def test_order(self) -> None:
+        """Stores before the edge, the port last; the stop goes the other way."""
+        self.gateway.startService()
+        self.assertEqual(self.notes, ["start first", "start second", "start edge", "listen"])
+        self.edge.listening.callback(None)
+        self.successResultOf(self.stop())
+        self.assertEqual(self.notes, ["stop edge", "stop second", "stop first"])
+        self.assertEqual(self.failures, [])
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_each_stop_waits_for_the_one_before(self) -> None:
+        """A store is not closed while the edge still answers."""
+        self.edge.stopped = Deferred()
+        self.gateway.startService()
+        self.edge.listening.callback(None)
+        stopping = self.stop()
+        self.assertEqual(self.notes, ["stop edge"])
+        self.edge.stopped.callback(None)
+        self.successResultOf(stopping)
+        self.assertEqual(len(self.notes), 3)
+
+    def test_running_answers_are_ended_first(self) -> None:
+        """Before the port closes every answer is told."""
+        cuts: list[object] = []
+        self.gateway.startService()
+        self.edge.listening.callback(None)
+        with self.live.listed(made_ticket(), cuts.append):
+            self.successResultOf(self.stop())
+        self.assertEqual(len(cuts), 1)
+
+    def test_a_service_that_does_not_stop(self) -> None:
+        """The others are stopped all the same, late or after a fault."""
+        self.edge.stopped = Deferred()
+        self.second.stopped = fail(ZeroDivisionError())
+        self.gateway.startService()
+        self.edge.listening.callback(None)
+        stopping = self.stop()
+        self.clock.advance(STOP_S)
+        self.successResultOf(stopping)
+        self.assertEqual(self.notes, ["stop edge", "stop second", "stop first"])
+        self.assertEqual(len(self.flushLoggedErrors()), 2)
+
+    def test_port_in_use(self) -> None:
+        """A start that fails says so once, in a line for people; the stop still works."""
+        self.gateway.startService()
+        self.edge.listening.errback(CannotListenError("127.0.0.1", 8080, OSError("in use")))
+        (reason,) = self.failures
+        self.assertIn("8080", reason)
+        self.successResultOf(self.stop())
+        self.assertEqual(self.notes, ["stop edge", "stop second", "stop first"])
+
+    def test_bug_while_wiring(self) -> None:
+        """Whatever is raised ends the start; the log has it, the line does not."""
+
+        def wire(_settings: Settings, _reactor: object) -> Parts:
+            raise ZeroDivisionError("canary")
+
+        self.gateway = self.made(wire)
+        self.gateway.startService()
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+        (reason,) = self.failures
+        self.assertNotIn("canary", reason)
+        self.successResultOf(self.stop())
+
+    def test_stopped_while_it_starts(self) -> None:
+        """A stop ends the start; that is no failure."""
+        self.edge.listening = Deferred(lambda _: self.notes.append("cancelled"))
+        self.gateway.startService()
+        self.successResultOf(self.stop())
+        self.assertEqual(self.failures, [])
+        self.assertEqual(self.notes, ["cancelled", "stop edge", "stop second", "stop first"])

@@ -1,0 +1,128 @@
+"""The life of a request: whoever was admitted is settled once, whatever happens."""
+
+from typing import Any
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+from neuronetz_twisted.admission.admit import Admission
+from neuronetz_twisted.admission.failures import FailureBuckets
+from neuronetz_twisted.admission.identify import Identifier
+from neuronetz_twisted.dialects.writers import NativeWriter
+from neuronetz_twisted.errors import LimitsUnavailable, NotAllowed, UpstreamBusy
+from neuronetz_twisted.pipeline import Pipeline
+from neuronetz_twisted.relay.live import LiveAnswers
+from neuronetz_twisted.relay.relay import Relay, RelayLimits
+from neuronetz_twisted.settlement.settle import Settlement
+from neuronetz_twisted.testing.admission import FakeCatalog, FakeLimiter
+from neuronetz_twisted.testing.calls import (
+    RecordingClient,
+    RecordingSink,
+    made_call,
+    made_model,
+    made_request,
+)
+from neuronetz_twisted.testing.identity import FakeKeyStore, FakePrincipalCache, FakeVerifier
+from neuronetz_twisted.testing.upstream import ScriptedUpstream, chat_final, chat_frame
+
+
+class PipelineTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        """The real steps, between fakes."""
+        self.clock = Clock()
+        keys = FakeKeyStore()
+        identifier = Identifier(
+            store=keys,
+            cache=FakePrincipalCache(self.clock.seconds),
+            verifier=FakeVerifier(),
+            failures=FailureBuckets(limit=20),
+            clock=self.clock,
+            now=self.clock.seconds,
+        )
+        self.limiter = FakeLimiter()
+        self.upstream = ScriptedUpstream()
+        self.sink = RecordingSink()
+        self.client = RecordingClient()
+        limits = RelayLimits(idle_s=10, stall_s=10, max_folded_bytes=1000)
+        self.pipeline = Pipeline(
+            Admission(identifier, self.limiter, FakeCatalog([made_model()])),
+            self.upstream,
+            Relay(self.clock, limits, LiveAnswers(keys)),
+            Settlement(self.clock, self.sink),
+        )
+
+    def run_call(self, **changes: Any) -> "Deferred[None]":
+        """Run a call."""
+        call = made_call(**changes)
+        return Deferred.fromCoroutine(self.pipeline.run(call, self.client, NativeWriter()))
+
+    def settled(self, outcome: str, status: int) -> dict[str, Any]:
+        """The one record, at rest."""
+        self.assertEqual(self.sink.outcomes, [outcome])
+        self.assertEqual(self.sink.events[0]["status"], status)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+        return dict(self.sink.events[0])
+
+    def test_answered(self) -> None:
+        """A whole answer, with what it cost."""
+        self.upstream.frames = [chat_frame("Hello"), chat_final(3, 1)]
+        running = self.run_call()
+        self.clock.advance(1)
+        self.successResultOf(running)
+        event = self.settled("ok", 200)
+        self.assertEqual((event["prompt_tokens"], event["completion_tokens"]), (3, 1))
+        self.assertEqual(event["backend"], "default")
+        self.assertEqual(event["duration_ms"], 1000.0)
+
+    def test_not_admitted(self) -> None:
+        """A call that is not admitted is not settled here; nothing goes upstream."""
+        self.limiter.away = True
+        self.failureResultOf(self.run_call(), LimitsUnavailable)
+        self.assertEqual(self.sink.events, [])
+        self.assertEqual(self.upstream.asked, [])
+
+    def test_not_allowed(self) -> None:
+        """Nor one of a model that is not there."""
+        running = self.run_call(request=made_request(model="other"))
+        self.failureResultOf(running, NotAllowed)
+        self.assertEqual(self.upstream.asked, [])
+
+    def test_upstream_refuses(self) -> None:
+        """The client gets the refusal; the record has it too."""
+        self.upstream.refusal = UpstreamBusy(why="queue")
+        self.successResultOf(self.run_call())
+        self.settled("refused:upstream_busy/queue", 503)
+        self.assertEqual(self.client.ends, ["refuse"])
+
+    def test_client_goes_before_the_first_frame(self) -> None:
+        """Settled, and nobody is answered."""
+        self.upstream.gate.held = True
+        running = self.run_call()
+        running.cancel()
+        self.successResultOf(running)
+        self.settled("client_abort", 499)
+        self.assertEqual(self.client.ends, [])
+
+    def test_client_goes_in_the_middle(self) -> None:
+        """Settled with what it cost so far; a second cancel changes nothing."""
+        running = self.run_call()
+        self.upstream.streams[0].send(chat_frame("Hello"))
+        running.cancel()
+        running.cancel()
+        self.successResultOf(running)
+        self.assertEqual(self.settled("client_abort", 499)["completion_tokens"], 1)
+
+    def test_client_goes_before_it_is_admitted(self) -> None:
+        """Nothing was taken, so nothing is settled."""
+        self.limiter.gate.held = True
+        running = self.run_call()
+        running.cancel()
+        self.failureResultOf(running, CancelledError)
+        self.assertEqual(self.sink.events, [])
+
+    def test_bug(self) -> None:
+        """A fault of ours is settled as unknown, and told to the edge."""
+        self.upstream.refusal = ZeroDivisionError()  # type: ignore[assignment]
+        self.failureResultOf(self.run_call(), ZeroDivisionError)
+        self.settled("unknown", 500)

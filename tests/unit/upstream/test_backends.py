@@ -1,0 +1,32 @@
+"""The model hosts of the settings."""
+
+from attrs import evolve
+from twisted.trial.unittest import SynchronousTestCase
+
+from neuronetz_twisted.upstream.backends import backends_of
+from tests.unit.settings import SETTINGS
+
+
+class BackendsTests(SynchronousTestCase):
+    def test_plain(self) -> None:
+        """One backend, whose requests carry nothing but their type."""
+        (backend,) = backends_of(SETTINGS)
+        self.assertEqual(backend.name, "default")
+        self.assertEqual(backend.address_of("/api/chat"), b"http://127.0.0.1:11434/api/chat")
+        self.assertEqual(
+            dict(backend.headers().getAllRawHeaders()), {b"Content-Type": [b"application/json"]}
+        )
+
+    def test_token(self) -> None:
+        """A token goes out in its header behind its scheme, and is not shown."""
+        for scheme, value in (("Bearer", b"Bearer canary"), ("", b"canary")):
+            with self.subTest(scheme=scheme):
+                settings = evolve(
+                    SETTINGS,
+                    ollama_auth_token="canary",
+                    ollama_auth_header="X-Token",
+                    ollama_auth_scheme=scheme,
+                )
+                (backend,) = backends_of(settings)
+                self.assertEqual(backend.headers().getRawHeaders(b"x-token"), [value])
+                self.assertNotIn("canary", repr(backend))

@@ -1,0 +1,171 @@
+"""A body as lines: held until read, slots given back once, one end."""
+
+from collections.abc import Sequence
+
+from attrs import define, field
+from twisted.internet.defer import CancelledError
+from twisted.trial.unittest import SynchronousTestCase
+from twisted.web.http_headers import Headers
+
+from neuronetz_twisted.dialects.frames import MAX_LINE_BYTES
+from neuronetz_twisted.errors import UpstreamNonsense
+from neuronetz_twisted.testing.upstream import ScriptedResponse
+from neuronetz_twisted.upstream.stream import LineStream
+
+
+@define
+class Reader:
+    """A `FrameReceiver` that keeps what it hears, and may hold the stream while it does."""
+
+    stream: LineStream
+    holds: bool = False
+    heard: list[object] = field(factory=list)
+
+    def framesReceived(self, lines: Sequence[bytes]) -> None:
+        """Keep lines."""
+        self.heard.extend(lines)
+        if self.holds:
+            self.stream.pause()
+
+    def streamEnded(self, *, clean: bool) -> None:
+        """Keep the end."""
+        self.heard.append("clean" if clean else "lost")
+
+    def streamBroken(self) -> None:
+        """Keep the end."""
+        self.heard.append("broken")
+
+
+class LineStreamTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        """A body of which nothing has come."""
+        self.releases = 0
+        self.stream = LineStream("default", self.released)
+        self.response = ScriptedResponse(200, Headers())
+        self.response.deliverBody(self.stream)
+        self.transport = self.response.transport
+        self.reader = Reader(self.stream)
+
+    def released(self) -> None:
+        """Count."""
+        self.releases += 1
+
+    def test_held_after_the_first_line(self) -> None:
+        """The first line fires `first` and holds the host; nothing is lost meanwhile."""
+        self.response.send(b"on")
+        self.assertNoResult(self.stream.first)
+        self.assertFalse(self.transport.paused)
+        self.response.send(b"e\ntwo\nthr")
+        self.assertEqual(self.successResultOf(self.stream.first), b"one")
+        self.assertTrue(self.transport.paused)
+        self.response.send(b"ee\n")
+        self.stream.attach(self.reader)
+        self.assertEqual(self.reader.heard, [b"one", b"two", b"three"])
+        self.assertFalse(self.transport.paused)
+        self.response.send(b"four\n")
+        self.assertEqual(self.reader.heard[-1], b"four")
+
+    def test_pause_while_held_lines_are_delivered(self) -> None:
+        """A reader whose client is full at once keeps the host held."""
+        self.response.send(b"one\n")
+        self.reader.holds = True
+        self.stream.attach(self.reader)
+        self.assertTrue(self.transport.paused)
+        self.stream.resume()
+        self.assertFalse(self.transport.paused)
+
+    def test_clean_end(self) -> None:
+        """A body that is over as its framing says."""
+        self.response.send(b"one\n")
+        self.stream.attach(self.reader)
+        self.response.finish()
+        self.assertEqual(self.reader.heard, [b"one", "clean"])
+        self.assertEqual(self.releases, 1)
+
+    def test_lost(self) -> None:
+        """A connection that dies."""
+        self.response.send(b"one\n")
+        self.stream.attach(self.reader)
+        self.response.lose()
+        self.assertEqual(self.reader.heard, [b"one", "lost"])
+        self.assertEqual(self.releases, 1)
+
+    def test_end_in_the_middle_of_a_line(self) -> None:
+        """Half a line is no end, however clean the framing."""
+        self.response.send(b"one\ntw")
+        self.stream.attach(self.reader)
+        self.response.finish()
+        self.assertEqual(self.reader.heard, [b"one", "lost"])
+
+    def test_over_before_it_is_attached(self) -> None:
+        """Lines and end of a short body wait for their reader; nothing is resumed."""
+        for end, word in (("finish", "clean"), ("lose", "lost")):
+            with self.subTest(end=end):
+                self.setUp()
+                self.response.send(b"one\ntwo\n")
+                getattr(self.response, end)()
+                self.assertEqual(self.releases, 1)
+                self.stream.attach(self.reader)
+                self.assertEqual(self.reader.heard, [b"one", b"two", word])
+                self.stream.stop()
+                self.assertFalse(self.transport.closing)
+                self.assertEqual(self.releases, 1)
+
+    def test_end_before_a_line(self) -> None:
+        """A body without a line fails `first`."""
+        for end in ("finish", "lose"):
+            with self.subTest(end=end):
+                self.setUp()
+                self.response.send(b"half")
+                getattr(self.response, end)()
+                self.failureResultOf(self.stream.first, UpstreamNonsense)
+                self.assertEqual(self.releases, 1)
+
+    def test_stop(self) -> None:
+        """A stopped stream closes, is silent, and gives its slot back when it has closed."""
+        self.response.send(b"one\n")
+        self.stream.attach(self.reader)
+        self.stream.stop()
+        self.assertTrue(self.transport.closing)
+        self.assertEqual(self.releases, 0)
+        self.response.send(b"two\n")
+        self.stream.resume()
+        self.response.lose()
+        self.assertEqual(self.reader.heard, [b"one"])
+        self.assertEqual(self.releases, 1)
+
+    def test_stopped_by_its_reader(self) -> None:
+        """A reader that stops the stream while it is attached hears no more."""
+        self.response.send(b"one\n")
+        self.response.finish()
+
+        class Impatient(Reader):
+            def framesReceived(self, lines: Sequence[bytes]) -> None:
+                super().framesReceived(lines)
+                self.stream.stop()
+
+        reader = Impatient(self.stream)
+        self.stream.attach(reader)
+        self.assertEqual(reader.heard, [b"one"])
+
+    def test_cancel_of_the_wait(self) -> None:
+        """Who waits for the first line no more closes the connection."""
+        self.stream.first.cancel()
+        self.failureResultOf(self.stream.first, CancelledError)
+        self.assertTrue(self.transport.closing)
+        self.response.send(b"one\n")
+        self.response.lose()
+        self.assertEqual(self.releases, 1)
+
+    def test_line_too_long(self) -> None:
+        """It breaks the stream, before the first line and after."""
+        long = b"x" * (MAX_LINE_BYTES + 1)
+        self.response.send(long)
+        self.failureResultOf(self.stream.first, UpstreamNonsense)
+        self.assertTrue(self.transport.closing)
+        self.setUp()
+        self.response.send(b"one\n")
+        self.stream.attach(self.reader)
+        self.response.send(long)
+        self.assertEqual(self.reader.heard, [b"one", "broken"])
+        self.assertTrue(self.transport.closing)
