@@ -7,11 +7,13 @@ lines.
 """
 
 from collections.abc import Mapping
+from io import StringIO
+from math import inf
 from pathlib import Path
 from typing import Any
 
 from attrs import Attribute, fields, frozen
-from dotenv import dotenv_values
+from dotenv.parser import Binding, parse_stream
 
 from neuronetz_twisted.variables import (
     Variable,
@@ -20,11 +22,12 @@ from neuronetz_twisted.variables import (
     header_name,
     header_value,
     http_url,
+    own_host,
     postgresql_url,
     proxies,
     redis_server_url,
     seconds,
-    text,
+    server_endpoint,
     variable,
     version,
     whole,
@@ -43,10 +46,13 @@ class ConfigError(Exception):
 class Settings:
     """Every setting of this version. Times are in seconds unless the name says otherwise."""
 
-    bind_host: str = variable("GATEWAY_BIND_HOST", text, "0.0.0.0", "address to listen on")
+    bind_host: str = variable("GATEWAY_BIND_HOST", own_host, "0.0.0.0", "address to listen on")
     bind_port: int = variable("GATEWAY_BIND_PORT", whole(0, 65535), "8080", "port to listen on")
     endpoint: str | None = variable(
-        "GATEWAY_ENDPOINT", text, None, "Twisted endpoint string; wins over host and port"
+        "GATEWAY_ENDPOINT",
+        server_endpoint,
+        None,
+        "Twisted endpoint string; wins over host and port",
     )
     log_level: str = variable(
         "GATEWAY_LOG_LEVEL",
@@ -163,6 +169,9 @@ class Settings:
     )
 
 
+ARGON2_KIB_PER_LANE = 8
+"""The least memory that argon2 takes (RFC 9106, 3.1)."""
+
 _REQUIRED = {"DATABASE_URL"}
 _LISTS = {"GATEWAY_TRUSTED_PROXIES"}
 
@@ -184,11 +193,11 @@ def variables() -> list[tuple[str, Variable]]:
 def load(environ: Mapping[str, str], directory: Path) -> Loaded:
     """Read the settings from `environ` and from a `.env` in `directory`; `environ` wins.
 
+    A relative `directory` serves also where the working directory was deleted, which has no `.env`.
     `NAME_FILE` names a file that holds the value of a text variable (Docker and systemd secrets).
     Raises `ConfigError` with every fault found.
     """
-    dotenv = {name: text for name, text in _read_dotenv(directory).items() if text is not None}
-    faults: list[str] = []
+    dotenv, faults = _read_dotenv(directory / ".env")
     values: dict[str, Any] = {}
     origins: dict[str, str] = {}
     for attribute, known in variables():
@@ -199,18 +208,46 @@ def load(environ: Mapping[str, str], directory: Path) -> Loaded:
             faults.append(f"{known.name}: {error}")
         else:
             origins[known.name] = origin
-    if not faults and values["discovery_ttl_s"] < values["discovery_refresh_s"]:
-        faults.append(
-            "MODEL_DISCOVERY_CACHE_TTL_S: must not be less than MODEL_DISCOVERY_REFRESH_S"
-        )
+    faults += _misfits(values)
     if faults:
         raise ConfigError(faults)
     return Loaded(Settings(**values), origins)
 
 
-def _read_dotenv(directory: Path) -> Mapping[str, str | None]:
-    path = directory / ".env"
-    return dotenv_values(path, interpolate=False) if path.is_file() else {}
+def _misfits(values: Mapping[str, Any]) -> list[str]:
+    """What is wrong with valid values beside each other; one that is not valid fits all."""
+    faults = []
+    if values.get("discovery_ttl_s", inf) < values.get("discovery_refresh_s", 0.0):
+        faults.append(
+            "MODEL_DISCOVERY_CACHE_TTL_S: must not be less than MODEL_DISCOVERY_REFRESH_S"
+        )
+    lanes = values.get("argon2_parallelism", 0)
+    if values.get("argon2_memory_cost_kib", inf) < ARGON2_KIB_PER_LANE * lanes:
+        faults.append(
+            f"ARGON2_MEMORY_COST_KIB: must be at least {ARGON2_KIB_PER_LANE} times "
+            "ARGON2_PARALLELISM"
+        )
+    return faults
+
+
+def _read_dotenv(path: Path) -> tuple[dict[str, str], list[str]]:
+    """The variables of a file, where there is one, and what is wrong with it."""
+    try:
+        text = path.read_text(encoding="utf-8") if path.is_file() else ""
+    except (OSError, UnicodeDecodeError) as error:
+        return {}, [f".env: cannot be read: {type(error).__name__}"]
+    bindings = list(parse_stream(StringIO(text)))
+    # Not the text: there may be a secret in it.
+    faults = [f".env: cannot be read: line {_line(each)}" for each in bindings if each.error]
+    return {
+        each.key: each.value for each in bindings if each.key and each.value is not None
+    }, faults
+
+
+def _line(binding: Binding) -> int:
+    """Where a binding's text begins; dotenv counts from the empty lines before it."""
+    text = binding.original.string
+    return binding.original.line + text[: len(text) - len(text.lstrip())].count("\n")
 
 
 def _find(

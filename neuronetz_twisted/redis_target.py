@@ -8,6 +8,8 @@ from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from attrs import field, frozen
 
+from neuronetz_twisted.hosts import is_host
+
 _DEFAULT_PORT = 6379
 _LAST_PORT = 65535
 _LAST_DATABASE = 9999
@@ -79,6 +81,8 @@ def _unix_target(parts: SplitResult) -> RedisTarget:
 def _network_target(parts: SplitResult, port: int | None) -> RedisTarget:
     if not parts.hostname:
         raise ValueError("the Redis URL names no host")
+    if not is_host(parts.hostname):
+        raise ValueError("the host of the Redis URL is neither an address nor a valid name")
     if port is not None and not 1 <= port <= _LAST_PORT:
         raise ValueError(f"the port of the Redis URL is not in 1-{_LAST_PORT}")
     if parts.query:

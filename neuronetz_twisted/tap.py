@@ -4,22 +4,33 @@ Faults of the configuration are printed, all at once, and end the process with s
 anything starts; a failure to start ends it with status 1 (SPEC 10, 14).
 """
 
+import atexit
 import os
 import sys
 import time
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar, NoReturn
 
 from twisted.application.service import IService, IServiceCollection
 from twisted.internet import reactor
-from twisted.logger import ILogObserver
+from twisted.internet.error import ReactorNotRunning
+from twisted.logger import ILogObserver, Logger
 from twisted.python.components import Componentized
+from twisted.python.logfile import LogFile
 from twisted.python.usage import Options as UsageOptions
 
+from neuronetz_twisted import PROGRAM
 from neuronetz_twisted.config import ConfigError, load
 from neuronetz_twisted.lifecycle import Gateway
-from neuronetz_twisted.operations.logs import log_observer
+from neuronetz_twisted.operations.logs import LineStream, log_observer
+from neuronetz_twisted.operations.signals import stop_on_signals
 from neuronetz_twisted.service import wire
+
+_STDOUT = "-"
+
+_log = Logger()
 
 
 class Options(UsageOptions):
@@ -29,13 +40,15 @@ class Options(UsageOptions):
 
 
 class LoggingGateway(Gateway):
-    """A gateway that brings its own log format to the application that it becomes part of."""
+    """A gateway that brings its own log, if it has one, to the application that it joins."""
+
+    log_stream: LineStream | None = None
 
     def setServiceParent(self, parent: IServiceCollection) -> None:
-        """Join an application; `twistd --logger` still wins."""
-        if isinstance(parent, Componentized):
+        """Join an application, and be its log."""
+        if self.log_stream is not None and isinstance(parent, Componentized):
             settings = self.settings
-            observer = log_observer(sys.stdout, settings.log_format, settings.log_level)
+            observer = log_observer(self.log_stream, settings.log_format, settings.log_level)
             parent.setComponent(ILogObserver, observer)
         super().setServiceParent(parent)
 
@@ -43,14 +56,16 @@ class LoggingGateway(Gateway):
 def makeService(options: Options) -> IService:
     """The service tree, from the environment. Exits with status 2 where that is not usable."""
     try:
-        loaded = load(os.environ, Path.cwd())
+        loaded = load(os.environ, Path())
     except ConfigError as error:
-        for fault in error.faults:
-            sys.stderr.write(f"{fault}\n")
-        raise SystemExit(2) from None
+        _refuse(*error.faults)
+    log_stream = _log_stream(options.parent or {})
     # The wall clock may be stepped; a timer must neither fire nor freeze for it.
     reactor.seconds = time.monotonic  # type: ignore[method-assign]
-    return LoggingGateway(
+    # At once, for the port may be open before the reactor runs, and again behind its own handlers.
+    stop_on_signals(reactor)
+    reactor.callWhenRunning(stop_on_signals, reactor)
+    gateway = LoggingGateway(
         loaded.settings,
         reactor,
         wire=wire,
@@ -58,10 +73,51 @@ def makeService(options: Options) -> IService:
         migrate=bool(options["migrate"]),
         fail=_fail,
     )
+    gateway.log_stream = log_stream
+    return gateway
+
+
+def _log_stream(twistd: Mapping[str, Any]) -> LineStream | None:
+    """Where our lines go; None where the options of twistd ask for a log of its own."""
+    if twistd.get("logger") or twistd.get("syslog"):
+        return None
+    path = twistd.get("logfile") or _STDOUT
+    if path != _STDOUT:
+        try:
+            file: LineStream = LogFile.fromFullPath(path)
+        except OSError as error:
+            _refuse(f"--logfile: cannot be written: {type(error).__name__}")
+        return file
+    if not twistd.get("nodaemon", True):
+        _refuse(
+            "run it in the foreground: twistd -n neuronetz; "
+            "a service supervisor keeps it in the background"
+        )
+    return sys.stdout
+
+
+def _refuse(*faults: str) -> NoReturn:
+    """End the process with status 2 and a line for each fault."""
+    for fault in faults:
+        _say(fault)
+    raise SystemExit(2)
 
 
 def _fail(reason: str) -> None:
-    """End the process with status 1 and a word."""
-    sys.stderr.write(f"{reason}\n")
-    reactor.addSystemEventTrigger("after", "shutdown", os._exit, 1)
-    reactor.callWhenRunning(reactor.stop)
+    """End the process with status 1 and a line, which a log in a file has too."""
+    _log.critical("{line}", line=reason)
+    _say(reason)
+    # Twistd has no word for a status, and removes its pid file only behind the reactor's end.
+    atexit.register(os._exit, 1)
+    reactor.callWhenRunning(_stop)
+
+
+def _stop() -> None:
+    """Stop the reactor, unless a signal was faster."""
+    with suppress(ReactorNotRunning):
+        reactor.stop()
+
+
+def _say(line: str) -> None:
+    # Twistd puts its log in the place of sys.stderr.
+    (sys.__stderr__ or sys.stderr).write(f"{PROGRAM}: {line}\n")

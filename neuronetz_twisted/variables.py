@@ -6,19 +6,27 @@ variable's name in the list of faults (SPEC 10).
 
 import re
 from collections.abc import Callable
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from attrs import field, frozen
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
+from twisted.internet.interfaces import IStreamServerEndpointStringParser
+from twisted.plugin import getPlugins
 
+from neuronetz_twisted.hosts import is_host, is_resolvable
 from neuronetz_twisted.redis_target import parse_redis_url
 
 EMBEDDED = "embedded:"
-_HOST_NAME = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]{0,252}[A-Za-z0-9_])?")
+_LAST_PORT = 65535
+_OWN_ENDPOINTS = {"tcp", "ssl", "unix"}
+"""The types that `serverFromString` knows by itself; the others are plugins."""
+
 _HEADER_NAME = re.compile(r"[A-Za-z0-9-]{1,64}")
-_VERSION = re.compile(r"(\d{1,6})\.(\d{1,6})\.(\d{1,6})")
+_VERSION = re.compile(r"([0-9]{1,6})\.([0-9]{1,6})\.([0-9]{1,6})")
 
 
 @frozen
@@ -32,16 +40,11 @@ class Variable:
     help: str
 
 
-def text(value: str) -> str:
-    """Any text."""
-    return value
-
-
 def whole(low: int, high: int) -> Callable[[str], int]:
     """A parser for whole numbers from `low` to `high`."""
 
     def parse(value: str) -> int:
-        if not re.fullmatch(r"\d{1,18}", value) or not low <= int(value) <= high:
+        if not re.fullmatch(r"[0-9]{1,18}", value) or not low <= int(value) <= high:
             raise ValueError(f"must be a whole number from {low} to {high}")
         return int(value)
 
@@ -52,7 +55,7 @@ def seconds(low: float, high: float) -> Callable[[str], float]:
     """A parser for a number of seconds from `low` to `high`."""
 
     def parse(value: str) -> float:
-        if not re.fullmatch(r"\d{1,9}(\.\d{1,6})?", value) or not low <= float(value) <= high:
+        if not re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,6})?", value) or not low <= float(value) <= high:
             raise ValueError(f"must be a number of seconds from {low:g} to {high:g}")
         return float(value)
 
@@ -71,13 +74,41 @@ def choice(*words: str) -> Callable[[str], str]:
     return parse
 
 
+def own_host(value: str) -> str:
+    """An address or a name of this machine."""
+    if not is_resolvable(value):
+        raise ValueError("must be an address or a host name")
+    return value
+
+
+def server_endpoint(value: str) -> str:
+    """An endpoint string of a type that Twisted knows; its arguments are read when it is opened.
+
+    Reading them now would open the files that some types name, such as a private key, which not
+    every user of the command line may read.
+    """
+    plugged_in = {parser.prefix for parser in getPlugins(IStreamServerEndpointStringParser)}
+    if value.partition(":")[0] not in _OWN_ENDPOINTS | plugged_in:
+        raise ValueError("must begin with a type of endpoint that Twisted knows, such as tcp:")
+    return value
+
+
 def http_url(value: str) -> str:
     """Scheme, host and port of an HTTP server."""
-    parts = urlsplit(value)
-    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.port == 0:
+    try:
+        parts = urlsplit(value)
+        port = parts.port
+    except ValueError:
+        # The original text quotes the URL, which may hold a password by mistake.
+        raise ValueError("has no valid host and port") from None
+    if parts.scheme not in {"http", "https"} or not parts.hostname or port == 0:
         raise ValueError("must be an http:// or https:// URL")
     if parts.path.strip("/") or parts.query or parts.fragment or parts.username is not None:
         raise ValueError("must be only scheme, host and port")
+    if parts.netloc.endswith(":"):
+        raise ValueError("has a colon without a port")
+    if not is_host(parts.hostname):
+        raise ValueError("its host is neither an address nor a valid name")
     return f"{parts.scheme}://{parts.netloc}"
 
 
@@ -88,7 +119,20 @@ def postgresql_url(value: str) -> str:
     scheme, separator, rest = value.partition("://")
     if not separator or scheme not in {"postgresql", "postgres", "postgresql+psycopg"}:
         raise ValueError("must be postgresql+psycopg://… or embedded:")
-    return f"postgresql+psycopg://{rest}"
+    url = f"postgresql+psycopg://{rest}"
+    try:
+        parts = make_url(url)
+    except (ArgumentError, ValueError):
+        # The original text quotes the URL, and with it the password.
+        raise ValueError(
+            "has no valid host and port; are all special characters of the password "
+            "percent-encoded?"
+        ) from None
+    if "@" in (parts.host or ""):
+        raise ValueError("has two @; one in the password is written as %40")
+    if parts.port is not None and not 1 <= parts.port <= _LAST_PORT:
+        raise ValueError(f"its port is not in 1-{_LAST_PORT}")
+    return url
 
 
 def redis_server_url(value: str) -> str:
@@ -102,19 +146,16 @@ def proxies(value: str) -> tuple[str, ...]:
     """Addresses, networks and host names, separated by commas."""
     entries = tuple(entry.strip() for entry in value.split(",") if entry.strip())
     for entry in entries:
-        if not (_is_network(entry) or _HOST_NAME.fullmatch(entry)):
+        if not (_is_network(entry) or is_resolvable(entry)):
             raise ValueError("must be addresses, networks or host names, separated by commas")
     return entries
 
 
 def _is_network(entry: str) -> bool:
     try:
-        ip_address(entry)
+        ip_network(entry, strict=False)
     except ValueError:
-        try:
-            ip_network(entry, strict=False)
-        except ValueError:
-            return False
+        return False
     return True
 
 

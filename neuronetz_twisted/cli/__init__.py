@@ -6,14 +6,13 @@ module; this one only lists their commands.
 
 import click
 
-from neuronetz_twisted import __version__
+from neuronetz_twisted import PROGRAM, __version__
 from neuronetz_twisted.cli.backends import probe_ollama
 from neuronetz_twisted.cli.configuration import config
 from neuronetz_twisted.cli.database import migrate
 from neuronetz_twisted.cli.demo import run_demo
 from neuronetz_twisted.cli.keys import create_key, disable_key, enable_key, list_keys, revoke_key
 from neuronetz_twisted.cli.models import list_models, set_models
-from neuronetz_twisted.cli.output import PROGRAM
 from neuronetz_twisted.cli.serve import run_gateway
 from neuronetz_twisted.cli.tenants import (
     create_tenant,

@@ -5,12 +5,13 @@ from typing import Any
 
 import click
 
+from neuronetz_twisted import PROGRAM
 from neuronetz_twisted.cli.address import base_url
 from neuronetz_twisted.cli.demo_access import DemoClient, working_key
 from neuronetz_twisted.cli.demo_home import DemoHome, gateway_variables
 from neuronetz_twisted.cli.demo_servers import DemoServers
 from neuronetz_twisted.cli.options import PREFIX_LENGTH, json_option
-from neuronetz_twisted.cli.output import PROGRAM, Fault, note, show_json
+from neuronetz_twisted.cli.output import Fault, note, show_json
 
 
 @click.group("demo", invoke_without_command=True)

@@ -161,7 +161,7 @@ def demo_environment(
 def settings_of(environment: Mapping[str, str]) -> Settings:
     """The settings of a gateway with these variables. Raises `Fault`."""
     try:
-        settings = load(environment, Path.cwd()).settings
+        settings = load(environment, Path()).settings
     except ConfigError as error:
         raise WrongConfiguration(error) from None
     if settings.endpoint is not None:

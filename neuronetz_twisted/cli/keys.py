@@ -6,8 +6,10 @@ from collections.abc import Callable, Collection
 from datetime import datetime
 
 import click
+from argon2.exceptions import HashingError
 from sqlalchemy import Connection
 
+from neuronetz_twisted import PROGRAM
 from neuronetz_twisted.admission.credentials import new_key
 from neuronetz_twisted.admission.verifier import hash_key
 from neuronetz_twisted.cli.address import base_url
@@ -24,8 +26,8 @@ from neuronetz_twisted.cli.options import (
     yes_option,
 )
 from neuronetz_twisted.cli.output import (
-    PROGRAM,
     Columns,
+    Fault,
     Record,
     moment,
     note,
@@ -80,16 +82,19 @@ def add_key(  # noqa: PLR0913 - a key has that many properties
 ) -> str:
     """Make a key, store its hash, and return the key itself, which exists nowhere else.
 
-    Raises `Fault`, for an unknown tenant or a name in use.
+    Raises `Fault`, for an unknown tenant, a name in use or too little memory.
     """
     key = new_key(secrets.randbelow)
     # Before the transaction, which should not wait for argon2.
-    secret_hash = hash_key(
-        key,
-        time_cost=settings.argon2_time_cost,
-        memory_cost_kib=settings.argon2_memory_cost_kib,
-        parallelism=settings.argon2_parallelism,
-    )
+    try:
+        secret_hash = hash_key(
+            key,
+            time_cost=settings.argon2_time_cost,
+            memory_cost_kib=settings.argon2_memory_cost_kib,
+            parallelism=settings.argon2_parallelism,
+        )
+    except HashingError as error:
+        raise Fault(f"argon2 cannot run with ARGON2_MEMORY_COST_KIB: {error}") from None
     operator.run(
         lambda connection: operator_queries.create_key(
             connection,

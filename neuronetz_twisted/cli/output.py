@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-PROGRAM = "neuronetz-gateway"
+from neuronetz_twisted import PROGRAM
 
 # A pipe has no width: there every row is one line, for grep.
 _PIPE_WIDTH = 2000

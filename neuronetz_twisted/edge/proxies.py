@@ -7,8 +7,12 @@ from typing import Any
 from attrs import define, field
 from twisted.application.service import Service
 from twisted.internet.address import IPv4Address, IPv6Address
-from twisted.internet.interfaces import IAddress, IHostResolution, IResolutionReceiver
-from twisted.internet.task import LoopingCall
+from twisted.internet.interfaces import (
+    IAddress,
+    IDelayedCall,
+    IHostResolution,
+    IResolutionReceiver,
+)
 from twisted.logger import Logger
 from zope.interface import implementer
 
@@ -16,6 +20,8 @@ from neuronetz_twisted.edge.address import TrustedProxies, client_address
 from neuronetz_twisted.edge.request import GatewayRequest
 
 RESOLVE_S = 60.0
+RETRY_S = 5.0
+"""How soon a name that did not resolve is asked again."""
 
 
 @implementer(IResolutionReceiver)
@@ -42,7 +48,8 @@ class _Addresses:
 class ProxyNames(Service):
     """Finds the address of callers; knows what the names of proxies mean at the moment.
 
-    A name that does not resolve is logged once and ignored.
+    A name that does not resolve keeps the addresses that it had: a fault of the resolver must not
+    make all callers behind a proxy look like one.
     """
 
     name = "proxies"
@@ -52,9 +59,8 @@ class ProxyNames(Service):
         self._reactor = reactor
         self._proxies = proxies
         self._addresses: dict[str, frozenset[str]] = {}
-        self._asking: set[str] = set()
-        self._loop = LoopingCall(self._resolve)
-        self._loop.clock = reactor
+        self._unresolved: set[str] = set()
+        self._next: dict[str, IDelayedCall] = {}
 
     def client_address(self, request: GatewayRequest) -> str:
         """The caller's address as text; a Unix socket's peer has the empty one."""
@@ -64,27 +70,38 @@ class ProxyNames(Service):
         return client_address(host, forwarded, self._proxies)
 
     def startService(self) -> None:
-        """Resolve now and every minute."""
+        """Resolve now, and each name again some time after its answer."""
         super().startService()
-        if self._proxies.names:
-            self._loop.start(RESOLVE_S)
+        for name in self._proxies.names:
+            self._ask(name)
 
     def stopService(self) -> None:
         """Resolve no more."""
         super().stopService()
-        if self._loop.running:
-            self._loop.stop()
+        for call in self._next.values():
+            call.cancel()
+        self._next.clear()
 
-    def _resolve(self) -> None:
-        for name in self._proxies.names - self._asking:
-            self._asking.add(name)
-            receiver = _Addresses(partial(self._resolved, name))
-            self._reactor.nameResolver.resolveHostName(receiver, name)
+    def _ask(self, name: str) -> None:
+        self._next.pop(name, None)
+        receiver = _Addresses(partial(self._resolved, name))
+        self._reactor.nameResolver.resolveHostName(receiver, name)
 
     def _resolved(self, name: str, addresses: frozenset[str]) -> None:
-        self._asking.discard(name)
-        if not addresses and self._addresses.get(name) != addresses:
+        if not self.running:
+            return
+        if addresses:
+            self._trust(name, addresses)
+        elif name not in self._unresolved:
+            self._unresolved.add(name)
             self._log.warn("trusted proxy {proxy} does not resolve", proxy=name)
+        wait_s = RESOLVE_S if addresses else RETRY_S
+        self._next[name] = self._reactor.callLater(wait_s, self._ask, name)
+
+    def _trust(self, name: str, addresses: frozenset[str]) -> None:
+        if name in self._unresolved:
+            self._unresolved.discard(name)
+            self._log.info("trusted proxy {proxy} resolves again", proxy=name)
         self._addresses[name] = addresses
         self._proxies = self._proxies.with_names(
             address for found in self._addresses.values() for address in found

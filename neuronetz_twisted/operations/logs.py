@@ -8,7 +8,7 @@ its type and where it happened, with its text only where we or the system wrote 
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import PurePath
-from typing import Any, TextIO
+from typing import Any, Protocol
 
 import orjson
 from twisted.logger import (
@@ -26,17 +26,29 @@ from neuronetz_twisted.audit.log import NAMESPACE
 
 FIELDS = ("request_id", "backend", "model", "outcome", "reason", "error", "answers", "audit")
 MAX_FRAMES = 12
-CHATTERS = ("twisted.web.client",)
-"""Namespaces that tell of every connection they make."""
+CHATTERS = ("twisted", "log_legacy")
+"""Namespaces whose everyday events speak of objects in memory; their warnings are for people."""
 
 _WORDS = {LogLevel.warn: "warning"}
+
+
+class LineStream(Protocol):
+    """What lines are written to: a standard stream, or a file of Twisted's that rotates."""
+
+    def write(self, data: str, /) -> object:
+        """Take text."""
+        ...
+
+    def flush(self) -> object:
+        """Keep none back."""
+        ...
 
 
 @implementer(ILogObserver)
 class LineObserver:
     """Writes each event as one line of `render`."""
 
-    def __init__(self, stream: TextIO, render: Callable[[dict[str, Any]], str]) -> None:
+    def __init__(self, stream: LineStream, render: Callable[[dict[str, Any]], str]) -> None:
         self._stream = stream
         self._render = render
 
@@ -97,12 +109,13 @@ def console_line(fields: dict[str, Any]) -> str:
     return f"{fields['time']} {fields['level']:<8} {fields['message']}{tail}"
 
 
-def log_observer(stream: TextIO, log_format: str, level: str) -> ILogObserver:
+def log_observer(stream: LineStream, log_format: str, level: str) -> ILogObserver:
     """The observer that the settings mean (SPEC 10): `json` or `console`, from `level` up."""
     render = json_line if log_format == "json" else console_line
-    levels = LogLevelFilterPredicate(defaultLogLevel=LogLevel.levelWithName(level.lower()))
+    least = LogLevel.levelWithName(level.lower())
+    levels = LogLevelFilterPredicate(defaultLogLevel=least)
     for namespace in CHATTERS:
-        levels.setLogLevelForNamespace(namespace, LogLevel.warn)
+        levels.setLogLevelForNamespace(namespace, max(least, LogLevel.warn))
     # The record is always on (SPEC 9), whatever else an operator wants to read.
     levels.setLogLevelForNamespace(NAMESPACE, LogLevel.info)
     return FilteringLogObserver(LineObserver(stream, render), [levels])

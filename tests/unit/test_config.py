@@ -1,9 +1,11 @@
 """The environment as settings: all faults at once, origins, secrets."""
 
+import os
 from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from neuronetz_twisted.admission.verifier import hash_key
 from neuronetz_twisted.config import ConfigError, Settings, load, variables
 
 CANARY = "canary-password"
@@ -75,6 +77,27 @@ class LoadTests(ConfigTestCase):
         )
         self.assertIn("MODEL_DISCOVERY_CACHE_TTL_S", fault)
 
+    def test_memory_for_each_lane(self) -> None:
+        """Argon2 takes no less than 8 KiB for each of its lanes."""
+        lanes = {"ARGON2_PARALLELISM": "4"}
+        settings = self.settings(**lanes, ARGON2_MEMORY_COST_KIB="32")
+        self.assertTrue(hash_key("key", time_cost=1, memory_cost_kib=32, parallelism=4))
+        self.assertEqual(settings.argon2_memory_cost_kib, 32)
+        (fault,) = self.faults(DATABASE_URL=URL, **lanes, ARGON2_MEMORY_COST_KIB="31")
+        self.assertTrue(fault.startswith("ARGON2_MEMORY_COST_KIB: "))
+
+    def test_misfits_are_listed_with_the_others(self) -> None:
+        """What does not fit beside another is found also where a third is wrong."""
+        faults = self.faults(
+            GATEWAY_BIND_PORT="x",
+            MODEL_DISCOVERY_CACHE_TTL_S="1",
+            ARGON2_MEMORY_COST_KIB="8",
+            ARGON2_PARALLELISM="x",
+        )
+        named = sorted(fault.partition(":")[0] for fault in faults)
+        expected = ["ARGON2_PARALLELISM", "DATABASE_URL", "GATEWAY_BIND_PORT"]
+        self.assertEqual(named, [*expected, "MODEL_DISCOVERY_CACHE_TTL_S"])
+
     def test_empty_is_unset(self) -> None:
         """Compose files set empty values; but an empty list is a list."""
         settings = self.settings(GATEWAY_BIND_PORT=" ", GATEWAY_TRUSTED_PROXIES="")
@@ -91,11 +114,48 @@ class LoadTests(ConfigTestCase):
 class DotenvTests(ConfigTestCase):
     def test_read_and_outranked(self) -> None:
         """A .env is read as it is; the environment wins."""
-        self.file(".env", "GATEWAY_BIND_PORT=1\nGATEWAY_BIND_HOST=a$HOME\nUNKNOWN=x\nEMPTY\n")
+        self.file(".env", "GATEWAY_BIND_PORT=1\nOLLAMA_AUTH_TOKEN=a$HOME\nUNKNOWN=x\nEMPTY\n")
         loaded = load({"DATABASE_URL": URL, "GATEWAY_BIND_PORT": "2"}, self.directory)
         self.assertEqual(loaded.settings.bind_port, 2)
-        self.assertEqual(loaded.settings.bind_host, "a$HOME")
-        self.assertEqual(loaded.origins["GATEWAY_BIND_HOST"], ".env")
+        self.assertEqual(loaded.settings.ollama_auth_token, "a$HOME")
+        self.assertEqual(loaded.origins["OLLAMA_AUTH_TOKEN"], ".env")
+
+    def test_unreadable(self) -> None:
+        """A .env that is no text is a fault beside the others."""
+        (self.directory / ".env").write_bytes(b"DATABASE_URL=\xff")
+        faults = self.faults(DATABASE_URL=URL, GATEWAY_BIND_PORT="x")
+        self.assertEqual(faults[0], ".env: cannot be read: UnicodeDecodeError")
+        self.assertEqual(len(faults), 2)
+
+    def test_forbidden(self) -> None:
+        """One that we may not read is a fault, with the system's word for it."""
+
+        def forbidden(*_arguments: object, **_options: object) -> str:
+            raise PermissionError
+
+        self.file(".env", "GATEWAY_BIND_PORT=1\n")
+        self.patch(Path, "read_text", forbidden)
+        self.assertEqual(self.faults(DATABASE_URL=URL), [".env: cannot be read: PermissionError"])
+
+    def test_lines_that_are_none(self) -> None:
+        """Each line that cannot be read is named by its number, without its text."""
+        self.file(".env", f"A=1\n\n\n{CANARY} two words\nB='x\n# fine\nexport C=1\n={CANARY}\n")
+        faults = self.faults(DATABASE_URL=URL)
+        self.assertEqual(faults, [f".env: cannot be read: line {line}" for line in (4, 5, 8)])
+
+    def test_folder(self) -> None:
+        """A folder of that name, as some keep Python in, is none of ours."""
+        (self.directory / ".env").mkdir()
+        self.assertEqual(self.settings().bind_port, 8080)
+
+    def test_deleted_directory(self) -> None:
+        """A process whose directory was deleted has no .env, and starts."""
+        gone = Path(self.mktemp()).absolute()
+        gone.mkdir()
+        self.addCleanup(os.chdir, Path.cwd())
+        os.chdir(gone)
+        gone.rmdir()
+        self.assertEqual(load({"DATABASE_URL": URL}, Path()).settings.bind_port, 8080)
 
 
 class FileTests(ConfigTestCase):

@@ -9,21 +9,33 @@ from twisted.trial.unittest import SynchronousTestCase
 from neuronetz_twisted import variables
 
 GOOD: tuple[tuple[Callable[[str], Any], str, object], ...] = (
-    (variables.text, "x y", "x y"),
     (variables.whole(1, 10), "10", 10),
     (variables.whole(0, 10), "00", 0),
     (variables.seconds(0.1, 10), "0.1", 0.1),
     (variables.seconds(0.1, 10), "10", 10.0),
     (variables.choice("INFO", "WARN"), "warn", "WARN"),
+    (variables.own_host, "::", "::"),
+    (variables.own_host, "localhost", "localhost"),
+    (variables.server_endpoint, "tcp:80:interface=::1", "tcp:80:interface=::1"),
+    (variables.server_endpoint, "unix:/run/x", "unix:/run/x"),
+    (variables.server_endpoint, "ssl:443:privateKey=missing", "ssl:443:privateKey=missing"),
+    (variables.server_endpoint, "systemd:domain=INET:index=0", "systemd:domain=INET:index=0"),
+    (variables.server_endpoint, "haproxy:tcp:80", "haproxy:tcp:80"),
     (variables.http_url, "http://ollama:11434/", "http://ollama:11434"),
     (variables.http_url, "https://[::1]:1", "https://[::1]:1"),
     (variables.postgresql_url, "embedded:", "embedded:"),
     (variables.postgresql_url, "postgres://u@h/d", "postgresql+psycopg://u@h/d"),
     (variables.postgresql_url, "postgresql://h/d", "postgresql+psycopg://h/d"),
+    (
+        variables.postgresql_url,
+        "postgresql://u:p%40@[::1]:5432/d?sslmode=require",
+        "postgresql+psycopg://u:p%40@[::1]:5432/d?sslmode=require",
+    ),
+    (variables.postgresql_url, "postgresql:///d?host=/run", "postgresql+psycopg:///d?host=/run"),
     (variables.redis_server_url, "rediss://h", "rediss://h"),
     (variables.redis_server_url, "unix:///run/r", "unix:///run/r"),
     (variables.redis_server_url, "embedded:", "embedded:"),
-    (variables.proxies, " 10.0.0.1/8, ::1 ,caddy,", ("10.0.0.1/8", "::1", "caddy")),
+    (variables.proxies, " 10.0.0.1/8, ::1 ,my_caddy,", ("10.0.0.1/8", "::1", "my_caddy")),
     (variables.proxies, "", ()),
     (variables.header_name, "X-Request-ID", "X-Request-ID"),
     (variables.header_value, "Bearer", "Bearer"),
@@ -43,16 +55,35 @@ BAD: tuple[tuple[Callable[[str], Any], str], ...] = (
             "ftp://x",
             "http://",
             "http://x:0",
+            "http://x:",
             "http://x:99999",
             "http://x/api",
             "http://x?y",
             "http://x#y",
             "http://u:p@x",
+            "http://u:p",
+            "http://a..b:1",
+            f"http://{'x' * 64}",
+            "http://a_b",
+            "http://[::1",
         )
     ),
+    *((variables.own_host, text) for text in ("", "a..b", "a b", "[::]", "0.0.0.0:80")),
+    *((variables.server_endpoint, text) for text in ("", "foo:1", "80", ":80", "a=b")),
     *((variables.postgresql_url, text) for text in ("", "sqlite://x", "mysql://x", "embedded")),
+    *(
+        (variables.postgresql_url, text)
+        for text in (
+            "postgresql://u:p@h:notaport/d",
+            "postgresql://u:p@h:0/d",
+            "postgresql://u:p@h:65536/d",
+            "postgresql://u:p@w@h/d",
+            "postgresql://u:p@[::1/d",
+        )
+    ),
     *((variables.redis_server_url, text) for text in ("", "redis", "http://x", "embedded")),
-    *((variables.proxies, text) for text in ("a b", "10.0.0.1/33", "http://x", "-")),
+    *((variables.redis_server_url, text) for text in ("redis://a..b", f"redis://{'x' * 64}")),
+    *((variables.proxies, text) for text in ("a b", "10.0.0.1/33", "http://x", "-", "a..b")),
     *((variables.header_name, text) for text in ("", "a b", "a:", "a\r\nb", "x" * 65, "é")),
     *((variables.header_value, text) for text in ("a\r\nb", "é", "a\x00")),
     *((variables.version, text) for text in ("1", "1.2", "1.2.3.4", "v1.2.3", "1.2.x")),
@@ -76,8 +107,9 @@ class ParserTests(SynchronousTestCase):
     def test_secrets_are_not_quoted(self) -> None:
         """A URL that cannot be read may hold a password."""
         for parse in (variables.postgresql_url, variables.redis_server_url, variables.http_url):
-            for text in ("x://u:canary@h", "http://u:canary@h:port", "http://[canary"):
-                try:
-                    parse(text)
-                except ValueError as error:
-                    self.assertNotIn("canary", str(error))
+            for scheme in ("x", "http", "redis", "postgresql"):
+                for rest in ("u:canary@h:port", "[canary", "u:canary", "u:a@canary@h"):
+                    try:
+                        parse(f"{scheme}://{rest}")
+                    except ValueError as error:
+                        self.assertNotIn("canary", str(error))

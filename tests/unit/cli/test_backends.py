@@ -109,7 +109,7 @@ class ListModelsTests(SynchronousTestCase):
             command("list-models", "--json", DATABASE_URL="embedded:", OLLAMA_BASE_URL=ollama(self))
         )
         self.assertEqual([model["name"] for model in models], ["llama3.2:latest", "qwen3:8b"])
-        self.assertEqual(models[1]["details"], {"parameter_size": "8B"})
+        self.assertEqual(models[1]["details"], {"parent_model": "", "parameter_size": "8B"})
 
     def test_a_table_for_a_person(self) -> None:
         """What is not known of a model is a dash."""

@@ -1,16 +1,9 @@
 from twisted.trial.unittest import SynchronousTestCase
 
-from neuronetz_twisted.cli.database import known_revisions
 from tests.command_line import command
 
 
 class MigrateUsageTests(SynchronousTestCase):
-    def test_revisions_in_order(self) -> None:
-        """The empty database comes first, then each revision once."""
-        revisions = known_revisions()
-        self.assertEqual(revisions[:2], ["base", "0001"])
-        self.assertEqual(len(set(revisions)), len(revisions))
-
     def test_an_unknown_revision(self) -> None:
         """The line says which there are, before any connection."""
         result = command("migrate", "--to", "9999")

@@ -4,11 +4,12 @@ from typing import TYPE_CHECKING, Any, cast
 
 from twisted.internet.address import IPv4Address
 from twisted.internet.task import Clock
+from twisted.logger import capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.http_headers import Headers
 
 from neuronetz_twisted.edge.address import TrustedProxies
-from neuronetz_twisted.edge.proxies import RESOLVE_S, ProxyNames
+from neuronetz_twisted.edge.proxies import RESOLVE_S, RETRY_S, ProxyNames
 
 if TYPE_CHECKING:
     from neuronetz_twisted.edge.request import GatewayRequest
@@ -79,6 +80,29 @@ class ProxyNamesTests(SynchronousTestCase):
         self.clock.resolve()
         self.assertEqual(self.address("192.0.2.7"), "198.51.100.1")
 
+    def test_failed_resolution(self) -> None:
+        """A name that resolves no more keeps its addresses, and is asked again sooner."""
+        self.clock.resolve("192.0.2.8")
+        self.clock.advance(RESOLVE_S)
+        self.clock.resolve()
+        self.assertEqual(self.address("192.0.2.8"), "198.51.100.1")
+        self.clock.advance(RETRY_S)
+        self.clock.resolve("192.0.2.9")
+        self.assertEqual(self.address("192.0.2.9"), "198.51.100.1")
+        self.assertEqual(self.address("192.0.2.8"), "192.0.2.8")
+        self.clock.advance(RETRY_S)
+        self.assertEqual(self.clock.asked, [])
+
+    def test_log(self) -> None:
+        """That a name resolves no more is logged once, and so is that it does again."""
+        answers: tuple[tuple[str, ...], ...] = ((), (), ("192.0.2.8",), ("192.0.2.8",), ())
+        with capturedLogs() as events:
+            for addresses in answers:
+                self.clock.resolve(*addresses)
+                self.clock.advance(RESOLVE_S)
+        levels = [event["log_level"].name for event in events]
+        self.assertEqual(levels, ["warn", "info", "warn"])
+
     def test_slow_resolution(self) -> None:
         """A name is not asked again while it is being asked."""
         self.clock.advance(RESOLVE_S)
@@ -91,5 +115,13 @@ class ProxyNamesTests(SynchronousTestCase):
 
     def test_stop(self) -> None:
         """No timer stays."""
+        self.clock.resolve("192.0.2.8")
+        self.assertNotEqual(self.clock.getDelayedCalls(), [])
         self.names.stopService()
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_answer_after_the_stop(self) -> None:
+        """It begins nothing anew."""
+        self.names.stopService()
+        self.clock.resolve("192.0.2.8")
         self.assertEqual(self.clock.getDelayedCalls(), [])

@@ -19,10 +19,10 @@ class LogTests(SynchronousTestCase):
         self.stream = io.StringIO()
         self.log = self.logger("json", "INFO")
 
-    def logger(self, form: str, level: str) -> Logger:
+    def logger(self, form: str, level: str, namespace: str = "tests") -> Logger:
         """Make a logger."""
         observer = log_observer(self.stream, form, level)
-        return Logger(namespace="tests", observer=LogPublisher(observer))
+        return Logger(namespace=namespace, observer=LogPublisher(observer))
 
     def lines(self) -> list[dict[str, Any]]:
         """What was written."""
@@ -67,6 +67,17 @@ class LogTests(SynchronousTestCase):
                 for name in ("debug", "info", "warn", "error", "critical"):
                     log.emit(LogLevel.levelWithName(name), "x")
                 self.assertEqual(len(self.lines()), expected)
+
+    def test_chatter(self) -> None:
+        """Of Twisted's own events only warnings are for people, and fewer where they want fewer."""
+        for level, expected in (("DEBUG", ["warning", "error"]), ("ERROR", ["error"])):
+            for namespace in ("twisted.internet.tcp.Port", "log_legacy"):
+                with self.subTest(level=level, namespace=namespace):
+                    self.setUp()
+                    log = self.logger("json", level, namespace)
+                    for name in ("debug", "info", "warn", "error"):
+                        log.emit(LogLevel.levelWithName(name), "x")
+                    self.assertEqual([line["level"] for line in self.lines()], expected)
 
     def test_foreign_failures_are_not_quoted(self) -> None:
         """The text of a library's exception may hold what was parsed."""
