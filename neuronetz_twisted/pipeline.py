@@ -11,16 +11,19 @@ Every call that gets a ticket is settled, whatever happens after: the last step 
 that neither a client that goes nor a second cancel can come between (SPEC 2, R3).
 """
 
+from collections.abc import Callable
+
 from attrs import define
 from twisted.internet.defer import CancelledError
 
 from neuronetz_twisted.admission.admit import Admission
 from neuronetz_twisted.dialects.writers import Writer
 from neuronetz_twisted.errors import Refusal
+from neuronetz_twisted.relay.live import LiveCalls
 from neuronetz_twisted.relay.relay import Relay
 from neuronetz_twisted.seams import Client, Upstream
 from neuronetz_twisted.settlement.settle import Settlement
-from neuronetz_twisted.vocabulary import Call, End, Outcome
+from neuronetz_twisted.vocabulary import Call, End, Outcome, Ticket
 
 UNKNOWN = Outcome(end=End.FAILED, word=End.FAILED.value, status=500)
 
@@ -31,24 +34,27 @@ class Pipeline:
 
     _admission: Admission
     _upstream: Upstream
+    _live: LiveCalls
     _relay: Relay
     _settlement: Settlement
 
-    async def run(self, call: Call, client: Client, writer: Writer) -> None:
+    async def run(self, call: Call, client: Client, writer_of: Callable[[Ticket], Writer]) -> None:
         """Run one call to its end; cancelled when the client goes.
 
         Raises only what admission raises. An admitted call is answered and settled here, so there
         is nothing left to raise.
         """
         ticket = await self._admission.admit(call)
+        live = self._live.enter(ticket)
         outcome = UNKNOWN
         try:
-            stream = await self._upstream.open(ticket)
-            outcome = await self._relay.run(stream, client, ticket, writer)
+            stream = await live.opening(self._upstream.open(ticket, live.sent))
+            outcome = await self._relay.run(stream, client, live, writer_of(ticket))
         except Refusal as refusal:
-            outcome = Outcome.of(refusal)
+            outcome = live.ended_by(refusal)
             client.refuse(refusal)
         except CancelledError as gone:
-            outcome = Outcome.of(gone)
+            outcome = live.ended_by(gone)
         finally:
+            self._live.leave(live)
             self._settlement.settle(ticket, outcome)

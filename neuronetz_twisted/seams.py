@@ -133,10 +133,11 @@ class NativeStream(Protocol):
 class Upstream(Protocol):
     """Where answers come from."""
 
-    async def open(self, ticket: Ticket) -> NativeStream:
+    async def open(self, ticket: Ticket, sent: Callable[[str], None]) -> NativeStream:
         """Ask a backend and wait for its first frame.
 
-        Raises the `Refusal` of SPEC 6 where none answers; cancelling closes the connection.
+        `sent` is called with a backend's name when the request has gone to it. Raises the `Refusal`
+        of SPEC 6 where none answers; cancelling closes the connection.
         """
         ...
 

@@ -1,7 +1,7 @@
 """The wiring: which parts one gateway process is made of, and who knows whom.
 
-Read from the bottom: `build` gives the service for twistd, `wire` joins the rooms in the order of
-the pipeline. `lifecycle.py` starts and stops what is made here.
+Read from the bottom: `wire` joins the stores and the rooms of the pipeline; what is above it makes
+one part each from the settings. `lifecycle.py` starts and stops what is made here.
 """
 
 import time
@@ -25,7 +25,7 @@ from neuronetz_twisted.lifecycle import Parts
 from neuronetz_twisted.operations.health import Readiness
 from neuronetz_twisted.pipeline import Pipeline
 from neuronetz_twisted.redis_target import parse_redis_url
-from neuronetz_twisted.relay.live import LiveAnswers
+from neuronetz_twisted.relay.live import LiveCalls
 from neuronetz_twisted.relay.relay import Relay, RelayLimits
 from neuronetz_twisted.settlement.settle import Settlement
 from neuronetz_twisted.stores.catalog import RedisCatalog
@@ -92,52 +92,71 @@ def _upstream(
     )
 
 
-def _relay(settings: Settings, reactor: Any, live: LiveAnswers) -> Relay:
+def _relay(settings: Settings, reactor: Any) -> Relay:
     limits = RelayLimits(
         idle_s=settings.ollama_read_timeout_s,
         stall_s=CLIENT_STALL_S,
         max_folded_bytes=settings.max_response_bytes,
     )
-    return Relay(reactor, limits, live)
+    return Relay(reactor, limits)
 
 
-def wire(settings: Settings, reactor: Any) -> Parts:
-    """All parts of one process, from settings whose URLs are those of real servers."""
-    redis = _redis(settings, reactor)
-    database = _database(settings, reactor)
-    verifier = _verifier(settings, reactor)
-    keys = PostgresKeyStore(database)
-    limiter = RedisLimiter(redis)
-    identifier = Identifier(
+def _identifier(
+    settings: Settings,
+    reactor: Any,
+    keys: PostgresKeyStore,
+    redis: RedisGate,
+    argon2: Argon2Verifier,
+) -> Identifier:
+    return Identifier(
         store=keys,
         cache=RedisPrincipals(redis),
-        verifier=verifier,
+        verifier=argon2,
         failures=FailureBuckets(limit=settings.auth_failure_limit),
         clock=reactor,
         now=time.time,
         ttl_s=settings.redis_key_cache_ttl_s,
     )
-    live = LiveAnswers(keys)
-    changes = TenantChanges(identifier, limiter, live.epoch_changed)
-    listener = RevocationListener(reactor, database, changes)
-    client = ollama_client(reactor, settings.ollama_connect_timeout_s)
-    discovery = _discovery(settings, reactor, client, redis)
-    admission = Admission(identifier, limiter, discovery)
-    settlement = Settlement(reactor, AuditLog())
-    pipeline = Pipeline(
-        admission,
-        _upstream(settings, reactor, client, discovery),
-        _relay(settings, reactor, live),
-        settlement,
-    )
-    ready = Readiness(
+
+
+def _readiness(
+    settings: Settings, redis: RedisGate, discovery: Discovery, listener: RevocationListener
+) -> Readiness:
+    return Readiness(
         {
             "redis": lambda: redis.up,
             "models": lambda: discovery.fresh,
             "database": lambda: listener.silence_s < settings.redis_key_cache_ttl_s,
         }
     )
+
+
+def _edge(settings: Settings, reactor: Any, doors: Doors, pages: Pages) -> EdgeService:
+    app = Routes(doors, pages).app
+    site = GatewaySite(app, reactor, settings.max_request_body_bytes)
+    return EdgeService(reactor, endpoint_description(settings), site)
+
+
+def wire(settings: Settings, reactor: Any) -> Parts:
+    """All parts of one process, from settings whose URLs are those of real servers."""
+    redis = _redis(settings, reactor)
+    database = _database(settings, reactor)
+    argon2 = _verifier(settings, reactor)
+    client = ollama_client(reactor, settings.ollama_connect_timeout_s)
+    discovery = _discovery(settings, reactor, client, redis)
+    keys = PostgresKeyStore(database)
+    limiter = RedisLimiter(redis)
+    identifier = _identifier(settings, reactor, keys, redis, argon2)
+    live = LiveCalls(keys)
+    listener = RevocationListener(
+        reactor, database, TenantChanges(identifier, limiter, live.epoch_changed)
+    )
     proxies = ProxyNames(reactor, TrustedProxies.parse(settings.trusted_proxies))
+
+    admission = Admission(identifier, limiter, discovery)
+    upstream = _upstream(settings, reactor, client, discovery)
+    relay = _relay(settings, reactor)
+    settlement = Settlement(reactor, AuditLog())
     doors = Doors(
         clock=reactor,
         now=time.time,
@@ -146,11 +165,10 @@ def wire(settings: Settings, reactor: Any) -> Parts:
         max_predict=settings.max_num_predict,
         identifier=identifier,
         admission=admission,
-        pipeline=pipeline,
+        pipeline=Pipeline(admission, upstream, live, relay, settlement),
         settlement=settlement,
     )
-    app = Routes(doors, Pages(discovery, ready)).app
-    site = GatewaySite(app, reactor, settings.max_request_body_bytes)
-    edge = EdgeService(reactor, endpoint_description(settings), site)
-    services = (redis, database, verifier, listener, discovery, proxies)
+    ready = _readiness(settings, redis, discovery, listener)
+    edge = _edge(settings, reactor, doors, Pages(discovery, ready))
+    services = (redis, database, argon2, listener, discovery, proxies)
     return Parts(services=services, edge=edge, live=live)

@@ -114,11 +114,11 @@ class NativeRequest:
 
 
 @frozen(kw_only=True)
-class Call:
-    """A request whose caller is known: what the edge hands to the pipeline.
+class Arrival:
+    """What is known of a request before anything is decided.
 
     `id` is ours (UUIDv7), `client_id` the caller's own word, a key of nothing. `received` is on
-    the reactor's clock, in seconds.
+    the reactor's clock, in seconds. `principal` is None until the caller is known.
     """
 
     id: str
@@ -126,11 +126,24 @@ class Call:
     address: str
     user_agent: str
     route: str
-    dialect: str
-    principal: Principal
-    scope: Scope | None
-    request: NativeRequest
     received: float
+    principal: Principal | None = None
+
+
+@frozen(kw_only=True)
+class Call:
+    """A request whose caller is known: what the edge hands to the pipeline."""
+
+    arrival: Arrival
+    principal: Principal
+    dialect: str
+    scope: Scope
+    request: NativeRequest
+
+    @property
+    def id(self) -> str:
+        """Our id of the request."""
+        return self.arrival.id
 
 
 @frozen(kw_only=True)
@@ -190,9 +203,10 @@ class Outcome:
     backend: str | None = None
 
     @classmethod
-    def of(cls, error: BaseException) -> "Outcome":
+    def of(cls, error: BaseException, usage: Usage, backend: str | None) -> "Outcome":
         """The outcome of a call that an exception ended before its first frame."""
         end = End.of(error)
+        word, status = end.value, CLIENT_CLOSED if end is End.CLIENT_GONE else 500
         if isinstance(error, Refusal):
-            return cls(end=end, word=error.outcome, status=error.status)
-        return cls(end=end, word=end.value, status=CLIENT_CLOSED if end is End.CLIENT_GONE else 500)
+            word, status = error.outcome, error.status
+        return cls(end=end, word=word, status=status, usage=usage, backend=backend)

@@ -29,7 +29,7 @@ class Admission:
     async def admit(self, call: Call) -> Ticket:
         """The permission to run a call. Raises the `Refusal` that fits (SPEC 8)."""
         principal = await self.current(call.id, call.principal)
-        if call.scope is not None and call.scope not in principal.scopes:
+        if call.scope not in principal.scopes:
             raise NotAllowed(why="scope")
         if call.request.body.get("raw") and Scope.RAW not in principal.scopes:
             raise InvalidRequest("raw is not accepted", param="raw")

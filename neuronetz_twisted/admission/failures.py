@@ -9,10 +9,11 @@ import math
 from collections import Counter, deque
 from collections.abc import Iterator
 from contextlib import contextmanager
+from uuid import UUID
 
-from attrs import define, field
+from attrs import define, field, frozen
 
-from neuronetz_twisted.errors import AuthFailuresLimited
+from neuronetz_twisted.errors import AuthFailuresLimited, AuthUnavailable
 
 _WINDOW_S = 60.0
 _SWEEP_S = 1.0
@@ -85,6 +86,16 @@ class FailureBuckets:
         }
 
 
+@frozen
+class Guess:
+    """One key that is to be verified: whose it claims to be, and the SHA-256 of it."""
+
+    address: str
+    prefix: str
+    tenant_id: UUID
+    digest: bytes = field(repr=False)
+
+
 @define(kw_only=True)
 class AddressGuard:
     """How many cold keys one address may have looked up and verified at once (SPEC 5).
@@ -96,9 +107,11 @@ class AddressGuard:
 
     failures: FailureBuckets
     suspect_lookups: int = 4
+    tenant_verifications: int = 4
     _attempts: Counter[str] = field(factory=Counter, init=False)
     _suspects: Counter[str] = field(factory=Counter, init=False)
     _verifying: dict[str, set[str]] = field(factory=dict, init=False)
+    _tenants: dict[UUID, Counter[bytes]] = field(factory=dict, init=False)
 
     @contextmanager
     def lookup(self, address: str, now: float) -> Iterator[bool]:
@@ -119,19 +132,33 @@ class AddressGuard:
                 del places[address]
 
     @contextmanager
-    def verification(self, address: str, prefix: str, *, suspected: bool) -> Iterator[None]:
+    def verification(self, guess: Guess, *, suspected: bool) -> Iterator[None]:
         """Hold the right to one argon2: of a suspected address the only one.
 
         Of any address only one per prefix: a prefix has one right key, so two different ones at
-        once are guesses. Raises `AuthFailuresLimited` where that is taken.
+        once are guesses. Of any tenant only `tenant_verifications` different keys, so that guesses
+        at one tenant's keys leave the verifier to the others. Raises `AuthFailuresLimited` or
+        `AuthUnavailable` where that is taken.
         """
-        running = self._verifying.get(address, set())
-        if prefix in running or (suspected and running):
+        running = self._verifying.get(guess.address, set())
+        if guess.prefix in running or (suspected and running):
             raise AuthFailuresLimited(why="verifications", retry_after=1)
-        self._verifying[address] = running | {prefix}
+        tenant = self._tenants.setdefault(guess.tenant_id, Counter())
+        if guess.digest not in tenant and len(tenant) >= self.tenant_verifications:
+            raise AuthUnavailable(why="verifications")
+        self._verifying[guess.address] = running | {guess.prefix}
+        tenant[guess.digest] += 1
         try:
             yield
         finally:
-            left = self._verifying.pop(address) - {prefix}
-            if left:
-                self._verifying[address] = left
+            self._let_go(guess, tenant)
+
+    def _let_go(self, guess: Guess, tenant: Counter[bytes]) -> None:
+        left = self._verifying.pop(guess.address) - {guess.prefix}
+        if left:
+            self._verifying[guess.address] = left
+        tenant[guess.digest] -= 1
+        if not tenant[guess.digest]:
+            del tenant[guess.digest]
+        if not tenant:
+            del self._tenants[guess.tenant_id]

@@ -21,7 +21,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from neuronetz_twisted.admission.credentials import ParsedKey, parse_key
-from neuronetz_twisted.admission.failures import AddressGuard, FailureBuckets
+from neuronetz_twisted.admission.failures import AddressGuard, FailureBuckets, Guess
 from neuronetz_twisted.admission.flights import SingleFlight
 from neuronetz_twisted.admission.models import principal_of
 from neuronetz_twisted.admission.principals import TenantEpochs, WarmKey, WarmKeys, WrongKeys
@@ -142,7 +142,8 @@ class Identifier:
                 wait = self.failures.wait(address, self.clock.seconds())
                 raise AuthFailuresLimited(why="unknown", retry_after=wait)
             record = self._living(record)
-            with self._guard.verification(address, key.prefix, suspected=suspected):
+            guess = Guess(address, key.prefix, record.tenant_id, key.digest)
+            with self._guard.verification(guess, suspected=suspected):
                 result = await self.verifier.verify(key.digest, record.secret_hash, text)
         now = self.clock.seconds()
         if not result.ok:
@@ -164,6 +165,9 @@ class Identifier:
         if found is None:
             return None
         entry, left_s = found
+        if left_s > self.ttl_s + 1:
+            # Whoever kept it so long did not count from the verification.
+            return None
         until = asked + min(left_s, self.ttl_s)
         return WarmKey(entry, until) if until > self.clock.seconds() else None
 

@@ -3,41 +3,20 @@
 The fields are those of SPEC 9; none can hold a key, a prompt or an answer (SPEC 2, R6).
 """
 
-from attrs import frozen
-
-from neuronetz_twisted.vocabulary import Outcome, Principal, Ticket
+from neuronetz_twisted.vocabulary import Arrival, Outcome, Principal, Ticket
 
 Event = dict[str, str | int | float | bool | None]
 
 MAX_USER_AGENT = 200
 
 
-@frozen(kw_only=True)
-class Arrival:
-    """What is known of a request before anything is decided; `received` as in `Call`."""
-
-    id: str
-    client_id: str | None
-    address: str
-    user_agent: str
-    route: str
-    received: float
-    principal: Principal | None = None
-
-
 def call_event(ticket: Ticket, outcome: Outcome, duration_s: float) -> Event:
     """The event of an admitted call."""
-    call = ticket.call
     return {
-        "id": call.id,
-        "client_id": call.client_id,
-        "route": call.route,
-        "address": call.address,
-        "user_agent": call.user_agent[:MAX_USER_AGENT],
-        "dialect": call.dialect,
+        **_arrived(ticket.call.arrival, ticket.principal),
+        "dialect": ticket.call.dialect,
         "model": ticket.model.name,
         "backend": outcome.backend,
-        **_who(ticket.principal),
         "status": outcome.status,
         "outcome": outcome.word,
         "prompt_tokens": outcome.usage.prompt_tokens,
@@ -54,12 +33,7 @@ def arrival_event(
 ) -> Event:
     """The event of a request that reached no model host: refused, or answered from a list."""
     return {
-        "id": arrival.id,
-        "client_id": arrival.client_id,
-        "route": arrival.route,
-        "address": arrival.address,
-        "user_agent": arrival.user_agent[:MAX_USER_AGENT],
-        **_who(arrival.principal),
+        **_arrived(arrival, arrival.principal),
         "status": status,
         "outcome": outcome,
         "bytes_sent": bytes_sent,
@@ -67,13 +41,16 @@ def arrival_event(
     }
 
 
-def _who(principal: Principal | None) -> Event:
-    if principal is None:
-        return {"tenant": None, "key": None, "prefix": None}
+def _arrived(arrival: Arrival, principal: Principal | None) -> Event:
     return {
-        "tenant": str(principal.tenant_id),
-        "key": str(principal.key_id),
-        "prefix": principal.prefix,
+        "id": arrival.id,
+        "client_id": arrival.client_id,
+        "route": arrival.route,
+        "address": arrival.address,
+        "user_agent": arrival.user_agent[:MAX_USER_AGENT],
+        "tenant": str(principal.tenant_id) if principal else None,
+        "key": str(principal.key_id) if principal else None,
+        "prefix": principal.prefix if principal else None,
     }
 
 

@@ -16,6 +16,7 @@ from neuronetz_twisted.errors import InvalidRequest
 
 MAX_DEPTH = 32
 MAX_STOPS = 16
+MAX_NUMBER = 1e6
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _MAX_IGNORED_BYTES = 1024
 
@@ -114,18 +115,34 @@ def flag(value: Any, name: str) -> bool:
 
 
 def number(value: Any, name: str) -> float:
-    """A number; JSON has no NaN and no infinity."""
+    """A number of a sensible size; JSON has no NaN and no infinity."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise InvalidRequest(f"{name} must be a number", param=name)
+    if abs(value) > MAX_NUMBER:
+        raise InvalidRequest(f"{name} is too large", param=name)
     return value
 
 
 def whole(value: Any, name: str) -> int:
     """An integer of at most 64 bits; an integral float counts as one (SPEC 4)."""
-    checked = number(value, name)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise InvalidRequest(f"{name} must be a whole number", param=name)
+    checked = value
     if checked != int(checked) or not -(2**63) <= checked < 2**63:
         raise InvalidRequest(f"{name} must be a whole number", param=name)
     return int(checked)
+
+
+def whole_in(low: int, high: int) -> Check:
+    """A check for an integer from `low` to `high`."""
+
+    def check(value: Any, name: str) -> int:
+        checked = whole(value, name)
+        if not low <= checked <= high:
+            raise InvalidRequest(f"{name} must be from {low} to {high}", param=name)
+        return checked
+
+    return check
 
 
 def stops(value: Any, name: str) -> list[str]:

@@ -1,12 +1,12 @@
 """Frames of Ollama's native stream: lines from bytes, and what a line means.
 
-Ollama writes one JSON object a line (its `server/routes.go`), `done` last in every frame but the
-final one. So a frame that ends in `,"done":false}` needs no parsing: the quote behind the comma
-opens a key, since inside a JSON string it would be escaped. Whatever looks otherwise is parsed and
-rebuilt from known fields, so that nothing of the model host reaches a client but what is named here
-(SPEC 2, R8).
+Ollama writes one JSON object a line (its `server/routes.go`), in one order of fields. A frame in
+the middle of a stream that has exactly this form is passed on as it is, without being parsed.
+Whatever looks otherwise is parsed and rebuilt from known fields, so that nothing of the model host
+reaches a client but what is named here (SPEC 2, R8).
 """
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,12 +18,28 @@ from neuronetz_twisted.vocabulary import Usage
 MAX_LINE_BYTES = 4 * 1024 * 1024
 BYTES_PER_TOKEN = 3
 
-_ORDINARY_END = b',"done":false}'
-_SUSPECT = (b'"error":', b'"remote_', b'"context":', b'"_debug')
-_MESSAGE_FIELDS = ("role", "content", "thinking")
-_FRAME_FIELDS = ("model", "created_at", "response", "thinking", "done", "done_reason")
-COUNTS = ("prompt_eval_count", "eval_count")
-DURATIONS = ("total_duration", "load_duration", "prompt_eval_duration", "eval_duration")
+# A JSON string (RFC 8259 section 7), of whose \u escapes Go needs none for a surrogate. The
+# possessive repeats keep a hostile line linear.
+_ESCAPE = r'\\(?:["\\/bfnrt]|u(?:[0-9a-ce-fA-CE-F][0-9a-fA-F]|[dD][0-7])[0-9a-fA-F]{2})'
+_STRING = r'"[^"\\\x00-\x1f]*+(?:' + _ESCAPE + r'[^"\\\x00-\x1f]*+)*+"'
+_THINKING = r'(?:,"thinking":' + _STRING + r")?"
+_ORDINARY = re.compile(
+    r'\{"model":' + _STRING + r',"created_at":' + _STRING + r",(?:"
+    r'"message":\{"role":"assistant","content":' + _STRING + _THINKING + r"\}"
+    r'|"response":' + _STRING + _THINKING + r'),"done":false\}'
+)
+_MESSAGE = frozenset({"role", "content", "thinking"})
+_TEXTS = frozenset({"model", "created_at", "response", "thinking", "done_reason"})
+_NUMBERS = frozenset(
+    {
+        "total_duration",
+        "load_duration",
+        "prompt_eval_count",
+        "prompt_eval_duration",
+        "eval_count",
+        "eval_duration",
+    }
+)
 _MAX_COUNT = 1 << 53
 
 
@@ -65,11 +81,11 @@ class LineSplitter:
 
 def is_ordinary(line: bytes) -> bool:
     """Whether a line is a frame in the middle of a stream that may be passed on as it is."""
-    return (
-        line.endswith(_ORDINARY_END)
-        and line.startswith(b"{")
-        and not any(word in line for word in _SUSPECT)
-    )
+    try:
+        text = line.decode()
+    except UnicodeDecodeError:
+        return False
+    return _ORDINARY.fullmatch(text) is not None
 
 
 def read_frame(line: bytes) -> dict[str, Any]:
@@ -91,18 +107,21 @@ def read_frame(line: bytes) -> dict[str, Any]:
 
 
 def _visible(data: Mapping[str, Any]) -> dict[str, Any]:
-    frame = {name: data[name] for name in _FRAME_FIELDS if name in data}
-    message = data.get("message")
-    if isinstance(message, dict):
-        frame["message"] = {
-            name: message[name] for name in _MESSAGE_FIELDS if isinstance(message.get(name), str)
-        }
-    for name in ("response", "thinking", "done_reason", "model", "created_at"):
-        if name in frame and not isinstance(frame[name], str):
-            raise UpstreamNonsense(f"{name} is not text")
-    for name in (*COUNTS, *DURATIONS):
-        if _is_count(data.get(name)):
-            frame[name] = data[name]
+    """The known fields of a frame, in the order in which they came."""
+    frame: dict[str, Any] = {}
+    for name, value in data.items():
+        if name in _TEXTS:
+            if not isinstance(value, str):
+                raise UpstreamNonsense(f"{name} is not text")
+            frame[name] = value
+        elif name == "message" and isinstance(value, dict):
+            frame[name] = {
+                key: text
+                for key, text in value.items()
+                if key in _MESSAGE and isinstance(text, str)
+            }
+        elif name == "done" or (name in _NUMBERS and _is_count(value)):
+            frame[name] = value
     return frame
 
 

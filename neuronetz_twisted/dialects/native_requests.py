@@ -21,26 +21,30 @@ from neuronetz_twisted.vocabulary import NativeRequest
 
 CHAT_PATH = "/api/chat"
 GENERATE_PATH = "/api/generate"
+MAX_MODEL_NAME = 512
+
+MESSAGE_BYTES = 12
+"""What a model's template adds to each message, for the estimate of a prompt."""
 
 _DROPPED = frozenset({"keep_alive", "shift", "truncate", "logprobs", "top_logprobs"})
 
 OPTIONS = FieldTable(
     taken={
         "temperature": fields.number,
-        "top_k": fields.whole,
+        "top_k": fields.whole_in(0, 100_000),
         "top_p": fields.number,
         "min_p": fields.number,
         "typical_p": fields.number,
-        "repeat_last_n": fields.whole,
+        "repeat_last_n": fields.whole_in(-1, 32_768),
         "repeat_penalty": fields.number,
         "presence_penalty": fields.number,
         "frequency_penalty": fields.number,
         "seed": fields.whole,
         "stop": fields.stops,
         "num_predict": fields.whole,
-        "num_keep": fields.whole,
+        "num_keep": fields.whole_in(-1, 32_768),
         "penalize_newline": fields.flag,
-        "mirostat": fields.whole,
+        "mirostat": fields.whole_in(0, 2),
         "mirostat_tau": fields.number,
         "mirostat_eta": fields.number,
         "tfs_z": fields.number,
@@ -126,15 +130,20 @@ def required_model(clean: Mapping[str, Any]) -> str:
     name = clean.get("model")
     if not isinstance(name, str) or not name.strip():
         raise InvalidRequest("model is required", param="model")
+    if len(name) > MAX_MODEL_NAME:
+        raise InvalidRequest(f"model is longer than {MAX_MODEL_NAME} characters", param="model")
     return name
 
 
 def capped_predict(
     options: dict[str, Any], cap: int, ignored: list[str], name: str = "num_predict"
 ) -> None:
-    """Set `num_predict` to a number of tokens from 0 to `cap`; name it where that lowers it."""
+    """Set `num_predict` to a number of tokens from 1 to `cap`; name it where that lowers it.
+
+    To Ollama's runner everything below 1 means "without end".
+    """
     wanted = options.get("num_predict")
-    if wanted is None or wanted < 0 or wanted > cap:
+    if wanted is None or not 1 <= wanted <= cap:
         options["num_predict"] = cap
         if wanted is not None:
             ignored.append(name)
@@ -148,7 +157,11 @@ def parse_chat(raw: bytes, max_predict: int) -> NativeRequest:
     for message in messages:
         if "role" not in message:
             raise InvalidRequest("messages need a role", param="messages")
-    prompt_bytes = sum(len(message.get("content", "").encode()) for message in messages)
+    prompt_bytes = sum(
+        len(message.get(name, "").encode())
+        for message in messages
+        for name in ("content", "thinking")
+    ) + MESSAGE_BYTES * len(messages)
     options = _options(clean, max_predict, ignored)
     own = {"messages": messages, "options": options}
     return _native(CHAT_PATH, clean, own, prompt_bytes, ignored)

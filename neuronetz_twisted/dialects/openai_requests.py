@@ -15,7 +15,12 @@ from neuronetz_twisted.dialects.fields import (
     apply,
     read_object,
 )
-from neuronetz_twisted.dialects.native_requests import CHAT_PATH, capped_predict, required_model
+from neuronetz_twisted.dialects.native_requests import (
+    CHAT_PATH,
+    MESSAGE_BYTES,
+    capped_predict,
+    required_model,
+)
 from neuronetz_twisted.errors import InvalidRequest
 from neuronetz_twisted.vocabulary import NativeRequest
 
@@ -88,7 +93,7 @@ def parse_chat_completion(raw: bytes, max_predict: int) -> NativeRequest:
         stream=clean.get("stream", False),
         include_usage=usage.get("include_usage", False),
         ignored=tuple(ignored),
-        prompt_bytes=sum(len(message["content"].encode()) for message in messages),
+        prompt_bytes=sum(len(message["content"].encode()) + MESSAGE_BYTES for message in messages),
     )
 
 
@@ -106,8 +111,6 @@ def _options(clean: Mapping[str, Any], max_predict: int, ignored: list[str]) -> 
     options["top_p"] = clean.get("top_p", 1.0)
     name = "max_completion_tokens" if "max_completion_tokens" in clean else "max_tokens"
     if name in clean:
-        if clean[name] < 1:
-            raise InvalidRequest(f"{name} must be at least 1", param=name)
         options["num_predict"] = clean[name]
     capped_predict(options, max_predict, ignored, name)
     return options

@@ -5,8 +5,10 @@ pipeline. The order of checks is SPEC 8's: identity, then path and method, then 
 """
 
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from io import BytesIO
 from os import urandom
+from typing import Protocol
 
 from attrs import define, evolve, frozen
 from twisted.internet.defer import CancelledError
@@ -16,7 +18,6 @@ from twisted.logger import Logger
 from neuronetz_twisted.admission.admit import Admission
 from neuronetz_twisted.admission.credentials import bearer_of
 from neuronetz_twisted.admission.identify import Identifier
-from neuronetz_twisted.audit.event import Arrival
 from neuronetz_twisted.dialects.fields import ignored_header
 from neuronetz_twisted.dialects.writers import Writer
 from neuronetz_twisted.edge.address import bucket_key
@@ -34,7 +35,7 @@ from neuronetz_twisted.errors import (
 )
 from neuronetz_twisted.pipeline import Pipeline
 from neuronetz_twisted.settlement.settle import Settlement
-from neuronetz_twisted.vocabulary import Call, NativeRequest, Principal, Scope
+from neuronetz_twisted.vocabulary import Arrival, Call, NativeRequest, Principal, Scope, Ticket
 
 _log = Logger()
 
@@ -44,18 +45,26 @@ GET_HEAD = ("GET", "HEAD")
 JSON = b"application/json"
 
 
+class WriterOf(Protocol):
+    """Makes the writer of one answer."""
+
+    def __call__(self, ticket: Ticket, now: float) -> Writer:
+        """A new writer."""
+        ...
+
+
 @frozen(kw_only=True)
 class Surface:
     """How one generation route reads a body and writes an answer.
 
-    `parse` takes the body and the most tokens that may be asked for. `writer` takes the request's
-    id, the parsed request and the wall clock in seconds.
+    `parse` takes the body and the most tokens that may be asked for. `writer` takes the ticket and
+    the time of the request's arrival, in seconds since 1970.
     """
 
     dialect: str
     scope: Scope
     parse: Callable[[bytes, int], NativeRequest]
-    writer: Callable[[str, NativeRequest, float], Writer]
+    writer: WriterOf
 
 
 Page = Callable[[GatewayRequest], tuple[int, bytes, bytes]]
@@ -124,20 +133,14 @@ class Doors:
             if native.ignored:
                 header = ignored_header(native.ignored)
                 visit.answer.headers[b"X-Gateway-Ignored"] = header.encode("ascii")
-            writer = surface.writer(visit.arrival.id, native, self.now())
             call = Call(
-                id=visit.arrival.id,
-                client_id=visit.arrival.client_id,
-                address=visit.arrival.address,
-                user_agent=visit.arrival.user_agent,
-                route=visit.arrival.route,
-                received=visit.arrival.received,
-                dialect=surface.dialect,
+                arrival=visit.arrival,
                 principal=visit.principal,
+                dialect=surface.dialect,
                 scope=surface.scope,
                 request=native,
             )
-            await self.pipeline.run(call, visit.answer, writer)
+            await self.pipeline.run(call, visit.answer, partial(surface.writer, now=self.now()))
 
         await self._enter(request, POST, run)
 

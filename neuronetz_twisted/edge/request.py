@@ -5,6 +5,7 @@ Stock twisted.web writes bodies to temporary files, routes on unquoted paths and
 of routes is the one unknown path (SPEC 3).
 """
 
+import re
 from io import BytesIO
 from typing import Any, Protocol, cast
 from urllib.parse import unquote_to_bytes
@@ -13,6 +14,7 @@ from twisted.web.server import Request
 
 UNKNOWN_PATH = b"/unknown"
 MODEL_PATH = b"/v1/models/"
+_MODEL_ID = re.compile(rb"[A-Za-z0-9_][A-Za-z0-9_.:/-]*")
 ROUTES = frozenset(
     {
         b"/",
@@ -38,23 +40,15 @@ class BoundedSite(Protocol):
 def routed_path(path: bytes) -> bytes:
     """The path that is looked up: itself if it is one of ours to the letter, else the unknown one.
 
-    Only the tail of a model's path may be percent-encoded; decoded, it must be UTF-8 and no empty
-    segment may come first.
+    Only the tail of a model's path may be percent-encoded; decoded once, it must be made of the
+    characters that a model's name can have.
     """
     if path in ROUTES:
         return path
     head, _, tail = path.partition(MODEL_PATH)
-    if head == b"" and _is_model_id(unquote_to_bytes(tail)):
+    if head == b"" and _MODEL_ID.fullmatch(unquote_to_bytes(tail)):
         return path
     return UNKNOWN_PATH
-
-
-def _is_model_id(tail: bytes) -> bool:
-    try:
-        name = tail.decode("utf-8")
-    except UnicodeDecodeError:
-        return False
-    return name != "" and not name.startswith("/")
 
 
 class GatewayRequest(Request):

@@ -15,21 +15,19 @@ from neuronetz_twisted.dialects.writers import ChatCompletionWriter, NativeWrite
 from neuronetz_twisted.edge.doors import GET, GET_HEAD, POST, Doors, Surface
 from neuronetz_twisted.edge.pages import Pages
 from neuronetz_twisted.edge.request import UNKNOWN_PATH, GatewayRequest
-from neuronetz_twisted.vocabulary import NativeRequest, Principal, Scope
+from neuronetz_twisted.vocabulary import Principal, Scope, Ticket
 
 
-def _native_writer(_id: str, _request: NativeRequest, _now: float) -> NativeWriter:
+def _native_writer(ticket: Ticket, now: float) -> NativeWriter:  # noqa: ARG001 - frames have both
     return NativeWriter()
 
 
-def _chat_completion_writer(
-    request_id: str, request: NativeRequest, now: float
-) -> ChatCompletionWriter:
+def _chat_completion_writer(ticket: Ticket, now: float) -> ChatCompletionWriter:
     return ChatCompletionWriter(
-        id=request_id,
+        id=ticket.call.id,
         created=int(now),
-        model=request.model,
-        include_usage=request.include_usage,
+        model=str(ticket.model.listing["name"]),
+        include_usage=ticket.call.request.include_usage,
     )
 
 

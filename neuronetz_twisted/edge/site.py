@@ -3,10 +3,13 @@
 from typing import Any
 
 from klein import Klein
+from OpenSSL.crypto import Error as SSLError
 from twisted.application.service import Service
+from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import quoteStringArgument, serverFromString
-from twisted.internet.interfaces import IListeningPort, IReactorTime
+from twisted.internet.error import CannotListenError
+from twisted.internet.interfaces import IAddress, IListeningPort, IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from twisted.web.http import Request
@@ -23,8 +26,27 @@ CLOSE_S = 6.0
 CLOSE_POLL_S = 0.05
 
 
+ENDPOINT_FAILURES = (
+    CannotListenError,
+    AttributeError,
+    LookupError,
+    OSError,
+    RuntimeError,
+    SSLError,
+    TypeError,
+    ValueError,
+)
+"""What Twisted's parsers of endpoint strings raise for one that they cannot use."""
+
+
+class CannotOpen(Exception):  # noqa: N818 - states what happened
+    """The port cannot be opened; one plain line says why."""
+
+
 class GatewaySite(Site):
     """A site whose requests are bounded and whose log is the record, not an access log."""
+
+    noisy = False
 
     def __init__(self, app: Klein, reactor: IReactorTime, max_body_bytes: int) -> None:
         super().__init__(
@@ -59,14 +81,19 @@ class EdgeService(Service):
     _log = Logger()
 
     def __init__(self, reactor: Any, description: str, site: GatewaySite) -> None:
-        self._endpoint = serverFromString(reactor, description)
+        self._reactor = reactor
+        self._description = description
         self._site = site
         self._port: IListeningPort | None = None
 
     async def listen(self) -> IListeningPort:
-        """Open the port. Raises `CannotListenError`."""
-        self._port = await self._endpoint.listen(self._site)
-        self._log.info("listening on {address}", address=str(self._port.getHost()))
+        """Open the port. Raises `CannotOpen`."""
+        try:
+            endpoint = serverFromString(self._reactor, self._description)
+            self._port = await endpoint.listen(self._site)
+        except ENDPOINT_FAILURES as error:
+            raise CannotOpen(f"{self._description}: {error}") from None
+        self._log.info("listening on {address}", address=_where(self._port.getHost()))
         return self._port
 
     def stopService(self) -> Deferred[None]:
@@ -79,6 +106,13 @@ class EdgeService(Service):
             port, self._port = self._port, None
             await _stopped(port)
         await self._site.close()
+
+
+def _where(address: IAddress) -> str:
+    if isinstance(address, IPv4Address | IPv6Address):
+        host = f"[{address.host}]" if isinstance(address, IPv6Address) else address.host
+        return f"http://{host}:{address.port}"
+    return str(address)
 
 
 async def _stopped(port: IListeningPort) -> None:

@@ -1,77 +1,129 @@
-"""The answers that are running in this process, and the cut of those whose key was taken away.
+"""The admitted calls of this process, and the cut of those whose key was taken away.
 
-SPEC 5: streams of a revoked key are cut within ten seconds. The listener for changes calls
-`epoch_changed`; a running answer whose key was last confirmed under an older epoch is looked up
-again, and cut where the key may no longer be used. While PostgreSQL is away nothing is known, so
-nothing is cut: the listener's next call tries again.
+SPEC 5: streams of a revoked key are cut within ten seconds, and a call that still waits for its
+first frame is cut as well. The listener for changes calls `epoch_changed`; a call whose key was
+last confirmed under an older epoch is looked up again, and cut where the key may no longer be used.
+While PostgreSQL is away nothing is known, so nothing is cut: the listener's next call tries again.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
 from uuid import UUID
 
 from attrs import define, field
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger
 
-from neuronetz_twisted.errors import DatabaseUnavailable, Draining, InvalidApiKey, Refusal
+from neuronetz_twisted.dialects.frames import usage_of
+from neuronetz_twisted.errors import (
+    DatabaseUnavailable,
+    Draining,
+    InvalidApiKey,
+    InvalidRequest,
+    NotAllowed,
+    Refusal,
+    UpstreamBusy,
+)
 from neuronetz_twisted.seams import KeyStore
-from neuronetz_twisted.vocabulary import Ticket
+from neuronetz_twisted.vocabulary import Outcome, Ticket, Usage
+
+T = TypeVar("T")
 
 _log = Logger()
 
+_REFUSED_BY_HOST = (InvalidRequest, NotAllowed, UpstreamBusy)
 
-@define
-class _Running:
+
+@define(eq=False)
+class LiveCall:
+    """One admitted call on its way: who was asked, and how to end it before its time."""
+
     ticket: Ticket
-    cut: Callable[[Refusal], None]
     confirmed_epoch: int
+    _backend: str | None = field(default=None, init=False)
+    _cut: Callable[[Refusal], None] = field(default=lambda _: None, init=False)
+    _refusal: Refusal | None = field(default=None, init=False)
+
+    async def opening(self, work: Coroutine[Any, Any, T]) -> T:
+        """Await the first frame; a cut meanwhile cancels that and is raised."""
+        opened = Deferred.fromCoroutine(work)
+        self.on_cut(lambda _: opened.cancel())
+        try:
+            return await opened
+        except CancelledError:
+            if self._refusal is not None:
+                raise self._refusal from None
+            raise
+
+    def on_cut(self, cut: Callable[[Refusal], None]) -> None:
+        """Say how the call is cut from now on."""
+        self._cut = cut
+
+    def cut(self, refusal: Refusal) -> None:
+        """End the call; the client is told why."""
+        if self._refusal is None:
+            self._refusal = refusal
+            self._cut(refusal)
+
+    def sent(self, backend: str) -> None:
+        """Note that the request went to a backend, which costs from then on."""
+        self._backend = backend
+
+    def ended_by(self, error: Refusal | CancelledError) -> Outcome:
+        """The outcome of a call without a first frame: the prompt's estimate, if it was sent.
+
+        A host that refused the request has not worked for it.
+        """
+        usage = Usage()
+        if self._backend is not None and not isinstance(error, _REFUSED_BY_HOST):
+            usage = usage_of(None, 0, self.ticket.call.request.prompt_bytes)
+        return Outcome.of(error, usage, self._backend)
 
 
 @define
-class LiveAnswers:
-    """Running answers by the id of their call."""
+class LiveCalls:
+    """The admitted calls by their id."""
 
     _keys: KeyStore
-    _running: dict[str, _Running] = field(factory=dict, init=False)
-
-    @contextmanager
-    def listed(self, ticket: Ticket, cut: Callable[[Refusal], None]) -> Iterator[None]:
-        """Keep an answer on the list while it runs; `cut` ends it."""
-        self._running[ticket.call.id] = _Running(ticket, cut, ticket.principal.epoch)
-        try:
-            yield
-        finally:
-            del self._running[ticket.call.id]
+    _calls: dict[str, LiveCall] = field(factory=dict, init=False)
 
     def __len__(self) -> int:
-        return len(self._running)
+        return len(self._calls)
+
+    def enter(self, ticket: Ticket) -> LiveCall:
+        """Put a call on the list."""
+        live = self._calls[ticket.call.id] = LiveCall(ticket, ticket.principal.epoch)
+        return live
+
+    def leave(self, live: LiveCall) -> None:
+        """Take it off."""
+        del self._calls[live.ticket.call.id]
 
     def cut_all(self) -> None:
-        """End every running answer, because the gateway stops."""
-        for running in list(self._running.values()):
-            running.cut(Draining())
+        """End every call, because the gateway stops."""
+        for live in list(self._calls.values()):
+            live.cut(Draining())
 
     def epoch_changed(self, tenant_id: UUID, epoch: int) -> Deferred[None]:
-        """Cut the answers of a tenant whose keys may no longer be used as of `epoch`."""
+        """Cut the calls of a tenant whose keys may no longer be used as of `epoch`."""
         doubtful = [
-            running
-            for running in self._running.values()
-            if running.ticket.principal.tenant_id == tenant_id and running.confirmed_epoch < epoch
+            live
+            for live in self._calls.values()
+            if live.ticket.principal.tenant_id == tenant_id and live.confirmed_epoch < epoch
         ]
         return Deferred.fromCoroutine(self._confirm(doubtful, epoch))
 
-    async def _confirm(self, doubtful: list[_Running], epoch: int) -> None:
+    async def _confirm(self, doubtful: list[LiveCall], epoch: int) -> None:
         if not doubtful:
             return
-        key_ids = sorted({running.ticket.principal.key_id for running in doubtful})
+        key_ids = sorted({live.ticket.principal.key_id for live in doubtful})
         try:
             usable = await self._keys.usable(key_ids)
         except DatabaseUnavailable:
-            _log.warn("keys of running answers cannot be confirmed", answers=len(doubtful))
+            _log.warn("keys of running calls cannot be confirmed", answers=len(doubtful))
             return
-        for running in doubtful:
-            if running.ticket.principal.key_id in usable:
-                running.confirmed_epoch = max(running.confirmed_epoch, epoch)
+        for live in doubtful:
+            if live.ticket.principal.key_id in usable:
+                live.confirmed_epoch = max(live.confirmed_epoch, epoch)
             else:
-                running.cut(InvalidApiKey(why="revoked"))
+                live.cut(InvalidApiKey(why="revoked"))

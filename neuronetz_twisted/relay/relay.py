@@ -24,7 +24,7 @@ from neuronetz_twisted.errors import (
     UpstreamTimeout,
 )
 from neuronetz_twisted.relay.fold import Fold
-from neuronetz_twisted.relay.live import LiveAnswers
+from neuronetz_twisted.relay.live import LiveCall
 from neuronetz_twisted.relay.meter import Meter
 from neuronetz_twisted.seams import Client, NativeStream
 from neuronetz_twisted.vocabulary import CLIENT_CLOSED, End, Outcome, Ticket
@@ -47,21 +47,20 @@ class RelayLimits:
 
 @define
 class Relay:
-    """Runs answers; knows those that are running, so that they can be cut."""
+    """Runs answers."""
 
     _clock: IReactorTime
     _limits: RelayLimits
-    _live: LiveAnswers
 
     async def run(
-        self, stream: NativeStream, client: Client, ticket: Ticket, writer: Writer
+        self, stream: NativeStream, client: Client, live: LiveCall, writer: Writer
     ) -> Outcome:
         """Relay one answer to its end. Never raises; a cancel means that the client has gone."""
-        kind = _StreamedAnswer if ticket.call.request.stream else _FoldedAnswer
-        answer = kind(self._clock, self._limits, stream, client, ticket, writer)
-        with self._live.listed(ticket, answer.cut):
-            answer.start()
-            return await answer.done
+        kind = _StreamedAnswer if live.ticket.call.request.stream else _FoldedAnswer
+        answer = kind(self._clock, self._limits, stream, client, live.ticket, writer)
+        live.on_cut(answer.cut)
+        answer.start()
+        return await answer.done
 
 
 class _Answer:
@@ -175,7 +174,7 @@ class _Answer:
 
     def _sent(self, count: int) -> None:
         if self._first_byte_at is None:
-            self._first_byte_at = self._clock.seconds() - self._ticket.call.received
+            self._first_byte_at = self._clock.seconds() - self._ticket.call.arrival.received
         self._bytes_sent += count
 
 

@@ -7,10 +7,10 @@ outcome goes to the log, with the fields that the record will have.
 from attrs import define
 from twisted.internet.interfaces import IReactorTime
 
-from neuronetz_twisted.audit.event import Arrival, arrival_event, call_event
+from neuronetz_twisted.audit.event import arrival_event, call_event
 from neuronetz_twisted.errors import Refusal
 from neuronetz_twisted.seams import AuditSink
-from neuronetz_twisted.vocabulary import CLIENT_CLOSED, End, Outcome, Ticket
+from neuronetz_twisted.vocabulary import CLIENT_CLOSED, Arrival, End, Outcome, Ticket
 
 
 @define
@@ -22,7 +22,7 @@ class Settlement:
 
     def settle(self, ticket: Ticket, outcome: Outcome) -> None:
         """Settle an admitted call. Called once for each, whatever happened to it."""
-        duration = self._clock.seconds() - ticket.call.received
+        duration = self._clock.seconds() - ticket.call.arrival.received
         self._sink.record(call_event(ticket, outcome, duration))
 
     def answered(self, arrival: Arrival, bytes_sent: int) -> None:

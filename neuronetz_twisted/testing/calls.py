@@ -8,6 +8,7 @@ from twisted.internet.interfaces import IPushProducer
 
 from neuronetz_twisted.errors import Refusal
 from neuronetz_twisted.vocabulary import (
+    Arrival,
     Call,
     ModelInfo,
     NativeRequest,
@@ -54,19 +55,27 @@ def made_request(**changes: Any) -> NativeRequest:
     return evolve(request, **changes)
 
 
-def made_call(**changes: Any) -> Call:
-    """Make a call that came at second zero."""
-    call = Call(
+def made_arrival(**changes: Any) -> Arrival:
+    """Make the arrival of a request at second zero."""
+    arrival = Arrival(
         id="the-id",
         client_id=None,
         address="192.0.2.1",
         user_agent="a client",
         route="POST /api/chat",
+        received=0.0,
+    )
+    return evolve(arrival, **changes)
+
+
+def made_call(**changes: Any) -> Call:
+    """Make a call that came at second zero."""
+    call = Call(
+        arrival=made_arrival(),
         dialect="native",
         principal=made_principal(),
         scope=Scope.CHAT,
         request=made_request(),
-        received=0.0,
     )
     return evolve(call, **changes)
 

@@ -5,12 +5,13 @@ gzip on every call. `OllamaClient.ask` goes straight to the agent and keeps treq
 Connections are not reused: so a closed keep-alive connection can never eat a request.
 """
 
-from typing import cast
+from collections.abc import Callable
+from typing import Any, cast
 
 from treq.client import HTTPClient
 from treq.response import _Response
 from twisted.internet.defer import Deferred, succeed
-from twisted.internet.interfaces import IConsumer, IReactorTime
+from twisted.internet.interfaces import IConsumer, IReactorTime, ITCPTransport, ITransport
 from twisted.internet.protocol import Protocol
 from twisted.python.failure import Failure
 from twisted.web.client import Agent, HTTPConnectionPool, ResponseDone
@@ -25,13 +26,18 @@ class OllamaClient(HTTPClient):
     """A client that sends what it is given and nothing else."""
 
     def ask(
-        self, method: bytes, url: bytes, headers: Headers, body: bytes | None = None
+        self,
+        method: bytes,
+        url: bytes,
+        headers: Headers,
+        body: bytes | None = None,
+        sent: Callable[[], None] = lambda: None,
     ) -> Deferred[IResponse]:
         """Send one request; fires with the response's head, its body unread.
 
-        Cancelling closes the connection.
+        `sent` is called when the body has been written. Cancelling closes the connection.
         """
-        producer = None if body is None else BytesProducer(body)
+        producer = None if body is None else BytesProducer(body, sent)
         asked = self._agent.request(method, url, headers, producer)
         return asked.addCallback(_Response, self._cookiejar)
 
@@ -47,12 +53,14 @@ def ollama_client(reactor: IReactorTime, connect_timeout_s: float) -> OllamaClie
 class BytesProducer:
     """A request body that is written at once."""
 
-    def __init__(self, body: bytes) -> None:
+    def __init__(self, body: bytes, sent: Callable[[], None]) -> None:
         self._body = body
+        self._sent = sent
         self.length = len(body)
 
     def startProducing(self, consumer: IConsumer) -> Deferred[None]:
         """Write it."""
+        self._sent()
         consumer.write(self._body)
         return succeed(None)
 
@@ -64,6 +72,17 @@ class BytesProducer:
 
     def stopProducing(self) -> None:
         """Nothing is left to stop."""
+
+
+def abort(body_transport: ITransport) -> None:
+    """Close the connection under a response's body at once, and give back all that it holds.
+
+    What twisted.web hands to a body has only `loseConnection`, which under TLS waits for the word
+    of a peer that may be paused or frozen.
+    """
+    connection: ITCPTransport | None = cast("Any", body_transport)._producer  # noqa: SLF001
+    if connection is not None:
+        connection.abortConnection()
 
 
 class BoundedBody(Protocol):
@@ -94,7 +113,7 @@ class BoundedBody(Protocol):
 
     def _close(self) -> None:
         if self.transport is not None:
-            self.transport.loseConnection()
+            abort(self.transport)
 
 
 def read_bounded(response: IResponse, limit: int) -> Deferred[bytes]:

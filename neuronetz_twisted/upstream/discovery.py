@@ -9,11 +9,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import orjson
-from attrs import define, field
+from attrs import define, evolve, field
 from twisted.application.service import Service
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.interfaces import IReactorTime
-from twisted.internet.task import LoopingCall
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
 from neuronetz_twisted.errors import (
@@ -33,6 +32,8 @@ from neuronetz_twisted.vocabulary import ModelInfo
 POLL_TIMEOUT_S = 10.0
 MAX_ANSWER_BYTES = 16 * 1024 * 1024
 MAX_MODELS = 10_000
+FIRST_RETRY_S = 1.0
+DETAILS_S = 10.0
 
 
 class PollFailed(Exception):  # noqa: N818 - states what happened
@@ -66,6 +67,10 @@ class Poller:
                 return answer
             self._details[digest] = answer
         return self._details[digest]
+
+    def known_details(self, listing: Mapping[str, Any]) -> Mapping[str, Any]:
+        """What is known already; empty where the model has yet to be asked for."""
+        return self._details.get(listing.get("digest", ""), {})
 
     def forget_all_but(self, digests: set[str]) -> None:
         """Drop the details of models that are gone."""
@@ -108,13 +113,12 @@ class Discovery(Service):
         self._store = store
         self._refresh_s = refresh_s
         self._ttl_s = ttl_s
-        self._models: Mapping[str, ModelInfo] = {}
+        self._models: dict[str, ModelInfo] = {}
         self._fresh_until: float | None = None
         self._complaints: dict[str, str] = {}
         self._polling: Deferred[None] | None = None
-        self._loop = LoopingCall(self.poll)
-        self._loop.clock = clock
-        self._stopped: Deferred[Any] | None = None
+        self._next: IDelayedCall | None = None
+        self._pause_s = FIRST_RETRY_S
 
     @property
     def fresh(self) -> bool:
@@ -128,42 +132,50 @@ class Discovery(Service):
         return self._models
 
     def startService(self) -> None:
-        """Poll now and at every interval."""
+        """Poll now and at every interval; sooner while a backend does not answer."""
         super().startService()
-        self._stopped = self._loop.start(self._refresh_s)
+        self.poll()
 
-    def stopService(self) -> Deferred[Any] | None:
+    def stopService(self) -> Deferred[None] | None:
         """Stop polling; a poll under way is cancelled."""
         super().stopService()
-        if self._loop.running:
-            self._loop.stop()
-        if self._polling is not None:
-            self._polling.cancel()
-        return self._stopped
+        if self._next is not None and self._next.active():
+            self._next.cancel()
+        polling = self._polling
+        if polling is not None:
+            polling.cancel()
+        return polling
 
-    def poll(self) -> Deferred[None] | None:
-        """Ask every backend now, unless that is under way. Never fails."""
-        if self._polling is not None:
-            return None
+    def poll(self) -> None:
+        """Ask every backend now, unless that is under way."""
+        if not self.running or self._polling is not None:
+            return
+        if self._next is not None and self._next.active():
+            self._next.cancel()
         polling = Deferred.fromCoroutine(self._poll_safely())
         if not polling.called:
             self._polling = polling
-        return polling
 
     async def _poll_safely(self) -> None:
+        complete = False
         try:
-            await self._poll()
+            complete = await self._poll()
         except CancelledError:
             self._log.debug("a poll was cancelled")
         except Exception:  # noqa: BLE001 - the loop's outermost wall: the next poll must come
             self._log.failure("a poll failed")
         finally:
             self._polling = None
+        if self.running:
+            pause_s = self._refresh_s if complete else min(self._pause_s, self._refresh_s)
+            self._pause_s = FIRST_RETRY_S if complete else 2 * pause_s
+            self._next = self._clock.callLater(pause_s, self.poll)
 
-    async def _poll(self) -> None:
+    async def _poll(self) -> bool:
+        """Ask all backends; whether all have answered."""
         seen: dict[str, list[Backend]] = {}
         listings: dict[str, Mapping[str, Any]] = {}
-        answered = False
+        answered = 0
         for backend in self._backends:
             try:
                 found = await self._poller.listings(backend)
@@ -171,31 +183,52 @@ class Discovery(Service):
                 self._complain(backend.name, str(error))
                 continue
             self._complain(backend.name, "")
-            answered = True
+            answered += 1
             for name, listing in found.items():
                 listings.setdefault(name, listing)
                 seen.setdefault(name, []).append(backend)
         if not answered:
             await self._load()
-            return
-        models = [await self._model(name, listings[name], seen[name]) for name in listings]
+            return False
         self._poller.forget_all_but({listing.get("digest", "") for listing in listings.values()})
-        self._set(models, self._ttl_s)
-        try:
-            await self._store.save(models, self._ttl_s)
-        except RedisUnavailable:
-            self._log.debug("the list of models was not kept in Redis")
+        known = [self._model(name, listings[name], seen[name]) for name in listings]
+        self._set(known, self._ttl_s)
+        await self._fill_in(seen)
+        await self._save()
+        return answered == len(self._backends)
 
-    async def _model(
+    def _model(
         self, name: str, listing: Mapping[str, Any], backends: Sequence[Backend]
     ) -> ModelInfo:
-        details: Mapping[str, Any] = {}
+        return ModelInfo(
+            name=name,
+            listing=listing,
+            details=self._poller.known_details(listing),
+            backends=tuple(backend.name for backend in backends),
+        )
+
+    async def _fill_in(self, seen: Mapping[str, Sequence[Backend]]) -> None:
+        """Ask for the details that are not known yet, for a while; the rest wait for a next poll.
+
+        The models can be used meanwhile: details are only for those who look at them.
+        """
+        give_up = self._clock.seconds() + DETAILS_S
+        for name, model in list(self._models.items()):
+            if model.details or self._clock.seconds() > give_up:
+                continue
+            try:
+                details = await self._poller.details(seen[name][0], model.listing)
+            except (PollFailed, UpstreamNonsense) as error:
+                self._complain(f"details of {name}", str(error))
+            else:
+                self._complain(f"details of {name}", "")
+                self._models[name] = evolve(model, details=details)
+
+    async def _save(self) -> None:
         try:
-            details = await self._poller.details(backends[0], listing)
-        except (PollFailed, UpstreamNonsense) as error:
-            self._log.warn("no details of {model}: {error}", model=name, error=str(error))
-        names = tuple(backend.name for backend in backends)
-        return ModelInfo(name=name, listing=listing, details=details, backends=names)
+            await self._store.save(list(self._models.values()), self._ttl_s)
+        except RedisUnavailable:
+            self._log.debug("the list of models was not kept in Redis")
 
     async def _load(self) -> None:
         if self.fresh:
@@ -212,14 +245,12 @@ class Discovery(Service):
         self._models = {model.name: model for model in models}
         self._fresh_until = self._clock.seconds() + ttl_s
 
-    def _complain(self, backend: str, complaint: str) -> None:
+    def _complain(self, what: str, complaint: str) -> None:
         """Log once per change, not once per poll."""
-        if self._complaints.get(backend, "") == complaint:
-            return
-        self._complaints[backend] = complaint
+        before = self._complaints.pop(what, "")
         if complaint:
-            self._log.error(
-                "backend {backend} cannot be used: {reason}", backend=backend, reason=complaint
-            )
-        else:
-            self._log.info("backend {backend} can be used again", backend=backend)
+            self._complaints[what] = complaint
+        if complaint and complaint != before:
+            self._log.error("no answer of {backend}: {reason}", backend=what, reason=complaint)
+        elif before and not complaint:
+            self._log.info("{backend} answers again", backend=what)

@@ -5,6 +5,7 @@ followed by the next one, and a failure is still a plain status (SPEC 6).
 """
 
 from collections.abc import Callable, Mapping
+from functools import partial
 
 import orjson
 from attrs import define, field
@@ -67,7 +68,7 @@ class Backends:
     def _make_slots(self) -> DeferredSemaphore:
         return DeferredSemaphore(self.max_connections)
 
-    async def open(self, ticket: Ticket) -> LineStream:
+    async def open(self, ticket: Ticket, sent: Callable[[str], None]) -> LineStream:
         """The stream of the first backend that answers (seams.Upstream)."""
         if len(self.slots.waiting) >= self.max_connections:
             raise UpstreamBusy(why="queue")
@@ -75,7 +76,7 @@ class Backends:
         for name in ticket.model.backends:
             await self._slot()
             try:
-                return await _Attempt(self, self.backends[name], ticket).run()
+                return await _Attempt(self, self.backends[name], ticket, sent).run()
             except (UpstreamFailed, UpstreamBusy, UpstreamTimeout) as refusal:
                 failure = refusal
                 _log.warn(
@@ -102,6 +103,7 @@ class _Attempt:
     _owner: Backends
     _backend: Backend
     _ticket: Ticket
+    _sent: Callable[[str], None]
     _stream: LineStream | None = field(default=None, init=False)
 
     async def run(self) -> LineStream:
@@ -128,10 +130,17 @@ class _Attempt:
         model = self._ticket.model.listing["name"]
         body = orjson.dumps({"model": model, **request.body, "stream": True})
         url = self._backend.address_of(request.path)
-        return self._owner.client.ask(b"POST", url, self._backend.headers(), body)
+        sent = partial(self._sent, self._backend.name)
+        return self._owner.client.ask(b"POST", url, self._backend.headers(), body, sent)
 
     async def _refusal(self, deadline: float, response: IResponse) -> Refusal:
-        body = await within(self._owner.clock, deadline, read_bounded(response, MAX_ERROR_BYTES))
+        try:
+            body = await within(
+                self._owner.clock, deadline, read_bounded(response, MAX_ERROR_BYTES)
+            )
+        except UpstreamNonsense:
+            # The status says enough; a long or broken text only costs the choice of words.
+            body = b""
         if is_our_fault(response.code):
             _log.critical("backend {backend} refuses our token", backend=self._backend.name)
         if response.code == NOT_FOUND:

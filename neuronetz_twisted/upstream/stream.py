@@ -11,6 +11,7 @@ from twisted.web.client import ResponseDone
 from neuronetz_twisted.dialects.frames import LineSplitter
 from neuronetz_twisted.errors import UpstreamNonsense
 from neuronetz_twisted.seams import FrameReceiver
+from neuronetz_twisted.upstream.agent import abort
 
 if TYPE_CHECKING:
     from twisted.internet.interfaces import IPushProducer
@@ -66,7 +67,7 @@ class LineStream(Protocol):
             return
         self._stopped = True
         if self.transport is not None and self._clean is None:
-            self.transport.loseConnection()
+            abort(self.transport)
 
     def dataReceived(self, data: bytes) -> None:
         """Split bytes into lines and pass them on or hold them."""
@@ -89,7 +90,11 @@ class LineStream(Protocol):
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """The body is over."""
-        self._clean = reason.check(ResponseDone) is not None and not self._splitter.unfinished
+        whole = reason.check(ResponseDone) is not None
+        if whole and self._splitter.unfinished:
+            # Ollama answers an empty request with one object and no line feed.
+            self.dataReceived(b"\n")
+        self._clean = whole
         self._released()
         if self._stopped:
             return

@@ -9,13 +9,19 @@ import orjson
 from neuronetz_twisted.admission.models import canonical_name
 from neuronetz_twisted.errors import UpstreamNonsense
 
-_LISTING = {"modified_at": str, "size": int, "digest": str, "details": dict}
+_LISTING = {"modified_at": str, "size": int, "digest": str}
 _DETAILS = {
-    "details": dict,
     "model_info": dict,
     "capabilities": list,
     "parameters": str,
     "modified_at": str,
+}
+_FORMAT = {
+    "format": str,
+    "family": str,
+    "families": list,
+    "parameter_size": str,
+    "quantization_level": str,
 }
 _VERSION = re.compile(r"v?(\d{1,6})\.(\d{1,6})\.(\d{1,6})(?:[-+.].*)?")
 
@@ -59,13 +65,25 @@ def listings_of(body: bytes, most: int) -> dict[str, dict[str, Any]]:
         name = entry.get("name")
         canonical = canonical_name(name) if isinstance(name, str) else None
         if canonical is not None:
-            listings[canonical] = {"name": name, "model": name, **_typed(entry, _LISTING)}
+            listings[canonical] = {
+                "name": name,
+                "model": name,
+                **_typed(entry, _LISTING),
+                "details": _format_of(entry),
+            }
     return listings
 
 
 def details_of(body: bytes) -> dict[str, Any]:
     """What a tenant may see of an answer to `POST /api/show`. Raises `UpstreamNonsense`."""
-    return _typed(read_json(body), _DETAILS)
+    data = read_json(body)
+    return {"details": _format_of(data), **_typed(data, _DETAILS)}
+
+
+def _format_of(data: Mapping[str, Any]) -> dict[str, Any]:
+    """How a model is stored. Its parent is left empty: a path of the host, or another's model."""
+    details = data.get("details")
+    return {"parent_model": "", **_typed(details if isinstance(details, dict) else {}, _FORMAT)}
 
 
 def _typed(data: Mapping[str, Any], types: Mapping[str, type]) -> dict[str, Any]:

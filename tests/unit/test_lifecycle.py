@@ -5,13 +5,15 @@ from typing import TYPE_CHECKING, Any, cast
 from attrs import define, field
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, fail, succeed
-from twisted.internet.error import CannotListenError
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+from neuronetz_twisted import lifecycle
 from neuronetz_twisted.config import Settings
+from neuronetz_twisted.edge.site import CannotOpen
 from neuronetz_twisted.lifecycle import STOP_S, Gateway, Parts
-from neuronetz_twisted.relay.live import LiveAnswers
+from neuronetz_twisted.relay.live import LiveCalls
+from neuronetz_twisted.stores.faults import DatabaseFault
 from neuronetz_twisted.testing.calls import made_ticket
 from neuronetz_twisted.testing.identity import FakeKeyStore
 from tests.unit.settings import SETTINGS
@@ -58,10 +60,10 @@ class GatewayTests(SynchronousTestCase):
         self.failures: list[str] = []
         self.first, self.second = Noted("first", self.notes), Noted("second", self.notes)
         self.edge = NotedEdge("edge", self.notes)
-        self.live = LiveAnswers(FakeKeyStore())
+        self.live = LiveCalls(FakeKeyStore())
         self.gateway = self.made(self.wire)
 
-    def made(self, wire: Any) -> Gateway:
+    def made(self, wire: Any, *, migrate: bool = False) -> Gateway:
         """Make a gateway."""
         settings = Settings(
             **{
@@ -70,7 +72,7 @@ class GatewayTests(SynchronousTestCase):
             }
         )
         return Gateway(
-            settings, self.clock, wire=wire, environ={}, migrate=False, fail=self.failures.append
+            settings, self.clock, wire=wire, environ={}, migrate=migrate, fail=self.failures.append
         )
 
     def wire(self, _settings: Settings, _reactor: object) -> Parts:
@@ -109,8 +111,8 @@ class GatewayTests(SynchronousTestCase):
         cuts: list[object] = []
         self.gateway.startService()
         self.edge.listening.callback(None)
-        with self.live.listed(made_ticket(), cuts.append):
-            self.successResultOf(self.stop())
+        self.live.enter(made_ticket()).on_cut(cuts.append)
+        self.successResultOf(self.stop())
         self.assertEqual(len(cuts), 1)
 
     def test_a_service_that_does_not_stop(self) -> None:
@@ -128,7 +130,7 @@ class GatewayTests(SynchronousTestCase):
     def test_port_in_use(self) -> None:
         """A start that fails says so once, in a line for people; the stop still works."""
         self.gateway.startService()
-        self.edge.listening.errback(CannotListenError("127.0.0.1", 8080, OSError("in use")))
+        self.edge.listening.errback(CannotOpen("tcp:8080: in use"))
         (reason,) = self.failures
         self.assertIn("8080", reason)
         self.successResultOf(self.stop())
@@ -146,6 +148,32 @@ class GatewayTests(SynchronousTestCase):
         (reason,) = self.failures
         self.assertNotIn("canary", reason)
         self.successResultOf(self.stop())
+
+    def migrating(self) -> "Deferred[None]":
+        """A gateway that has begun to migrate; how that ends."""
+        migration: Deferred[None] = Deferred()
+        self.patch(lifecycle, "in_own_thread", lambda *_: migration)
+        self.gateway = self.made(self.wire, migrate=True)
+        self.gateway.startService()
+        self.assertEqual(self.notes, [])
+        return migration
+
+    def test_migration_comes_first(self) -> None:
+        """No store is opened before the schema is there."""
+        self.migrating().callback(None)
+        self.assertEqual(self.notes[0], "start first")
+
+    def test_migration_that_fails(self) -> None:
+        """Its one line is all that is said."""
+        self.migrating().errback(DatabaseFault("another migration is running"))
+        self.assertEqual(self.failures, ["the gateway cannot start: another migration is running"])
+        self.assertEqual(self.notes, [])
+
+    def test_stopped_while_it_migrates(self) -> None:
+        """The stop does not wait for the migration."""
+        self.migrating()
+        self.successResultOf(self.stop())
+        self.assertEqual((self.failures, self.notes), ([], []))
 
     def test_stopped_while_it_starts(self) -> None:
         """A stop ends the start; that is no failure."""

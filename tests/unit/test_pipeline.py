@@ -10,13 +10,20 @@ from neuronetz_twisted.admission.admit import Admission
 from neuronetz_twisted.admission.failures import FailureBuckets
 from neuronetz_twisted.admission.identify import Identifier
 from neuronetz_twisted.dialects.writers import NativeWriter
-from neuronetz_twisted.errors import LimitsUnavailable, NotAllowed, UpstreamBusy
+from neuronetz_twisted.errors import (
+    Draining,
+    InvalidApiKey,
+    LimitsUnavailable,
+    NotAllowed,
+    UpstreamBusy,
+)
 from neuronetz_twisted.pipeline import Pipeline
-from neuronetz_twisted.relay.live import LiveAnswers
+from neuronetz_twisted.relay.live import LiveCalls
 from neuronetz_twisted.relay.relay import Relay, RelayLimits
 from neuronetz_twisted.settlement.settle import Settlement
 from neuronetz_twisted.testing.admission import FakeCatalog, FakeLimiter
 from neuronetz_twisted.testing.calls import (
+    TENANT,
     RecordingClient,
     RecordingSink,
     made_call,
@@ -31,9 +38,9 @@ class PipelineTests(SynchronousTestCase):
     def setUp(self) -> None:
         """The real steps, between fakes."""
         self.clock = Clock()
-        keys = FakeKeyStore()
+        self.keys = FakeKeyStore()
         identifier = Identifier(
-            store=keys,
+            store=self.keys,
             cache=FakePrincipalCache(self.clock.seconds),
             verifier=FakeVerifier(),
             failures=FailureBuckets(limit=20),
@@ -45,23 +52,27 @@ class PipelineTests(SynchronousTestCase):
         self.sink = RecordingSink()
         self.client = RecordingClient()
         limits = RelayLimits(idle_s=10, stall_s=10, max_folded_bytes=1000)
+        self.live = LiveCalls(self.keys)
         self.pipeline = Pipeline(
             Admission(identifier, self.limiter, FakeCatalog([made_model()])),
             self.upstream,
-            Relay(self.clock, limits, LiveAnswers(keys)),
+            self.live,
+            Relay(self.clock, limits),
             Settlement(self.clock, self.sink),
         )
 
     def run_call(self, **changes: Any) -> "Deferred[None]":
         """Run a call."""
         call = made_call(**changes)
-        return Deferred.fromCoroutine(self.pipeline.run(call, self.client, NativeWriter()))
+        running = self.pipeline.run(call, self.client, lambda _: NativeWriter())
+        return Deferred.fromCoroutine(running)
 
     def settled(self, outcome: str, status: int) -> dict[str, Any]:
         """The one record, at rest."""
         self.assertEqual(self.sink.outcomes, [outcome])
         self.assertEqual(self.sink.events[0]["status"], status)
         self.assertEqual(self.clock.getDelayedCalls(), [])
+        self.assertEqual(len(self.live), 0)
         return dict(self.sink.events[0])
 
     def test_answered(self) -> None:
@@ -92,7 +103,8 @@ class PipelineTests(SynchronousTestCase):
         """The client gets the refusal; the record has it too."""
         self.upstream.refusal = UpstreamBusy(why="queue")
         self.successResultOf(self.run_call())
-        self.settled("refused:upstream_busy/queue", 503)
+        event = self.settled("refused:upstream_busy/queue", 503)
+        self.assertEqual((event["prompt_tokens"], event["backend"]), (0, "default"))
         self.assertEqual(self.client.ends, ["refuse"])
 
     def test_client_goes_before_the_first_frame(self) -> None:
@@ -101,8 +113,50 @@ class PipelineTests(SynchronousTestCase):
         running = self.run_call()
         running.cancel()
         self.successResultOf(running)
-        self.settled("client_abort", 499)
+        self.charged(self.settled("client_abort", 499))
         self.assertEqual(self.client.ends, [])
+
+    def charged(self, event: dict[str, Any]) -> None:
+        """The prompt of nine bytes was computed, on a backend that is known."""
+        prompt, completion = event["prompt_tokens"], event["completion_tokens"]
+        self.assertEqual((prompt, completion, event["estimated"]), (3, 0, True))
+        self.assertEqual(event["backend"], "default")
+
+    def free(self, event: dict[str, Any]) -> None:
+        """No backend was asked for anything."""
+        prompt, completion = event["prompt_tokens"], event["completion_tokens"]
+        self.assertEqual((prompt, completion, event["estimated"]), (0, 0, False))
+        self.assertIsNone(event["backend"])
+
+    def test_client_goes_before_its_slot(self) -> None:
+        """Nothing was sent, so it cost nothing."""
+        self.upstream.slots.held = True
+        self.run_call().cancel()
+        self.free(self.settled("client_abort", 499))
+
+    def test_revoked_while_it_waits(self) -> None:
+        """Refused at once as any call of that key, whatever it waits for."""
+        for gate, cost in ((self.upstream.slots, self.free), (self.upstream.gate, self.charged)):
+            with self.subTest(cost=cost.__name__):
+                gate.held = True
+                running = self.run_call()
+                self.successResultOf(self.live.epoch_changed(TENANT, 2))
+                self.successResultOf(running)
+                cost(self.settled("refused:invalid_api_key/revoked", 401))
+                self.assertEqual(self.client.ends, ["refuse"])
+                self.assertIsInstance(self.client.refusal, InvalidApiKey)
+                gate.release_all()
+                self.client = RecordingClient()
+                self.sink.events.clear()
+
+    def test_stopped_while_it_waits(self) -> None:
+        """Told that the gateway stops."""
+        self.upstream.gate.held = True
+        running = self.run_call()
+        self.live.cut_all()
+        self.successResultOf(running)
+        self.settled("refused:draining", 503)
+        self.assertIsInstance(self.client.refusal, Draining)
 
     def test_client_goes_in_the_middle(self) -> None:
         """Settled with what it cost so far; a second cancel changes nothing."""

@@ -7,14 +7,15 @@ from treq.response import _Response
 from twisted.internet.defer import DeferredSemaphore
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
+from twisted.web._newclient import TransportProxyProducer
 from twisted.web.http import HTTPChannel
 from twisted.web.resource import Resource
 from twisted.web.server import Request, Site
 
-from neuronetz_twisted.edge.channel import GatewayChannel
+from neuronetz_twisted.edge.channel import MAX_BEHIND_BYTES, GatewayChannel
 from neuronetz_twisted.edge.request import GatewayRequest
 from neuronetz_twisted.edge.site import GatewaySite
-from neuronetz_twisted.testing.upstream import ScriptedAgent
+from neuronetz_twisted.testing.agent import BodyTransport, ScriptedAgent
 from tests.unit.edge.house import House
 
 
@@ -49,6 +50,21 @@ class TwistedWebTests(SynchronousTestCase):
         self.assertEqual(HTTPChannel().requests, [])
         self.assertTrue(callable(HTTPChannel.forceAbortClient))
         self.assertIn("loseConnection", dir(HTTPChannel))
+
+    def test_bytes_behind_a_request(self) -> None:
+        """What `GatewayChannel` counts: stock twisted.web stops reading beyond as much."""
+        channel = HTTPChannel()
+        self.assertFalse(channel._handlingRequest)
+        self.assertEqual(channel._dataBuffer, [])
+        self.assertEqual(channel._optimisticEagerReadSize, MAX_BEHIND_BYTES)
+
+    def test_body_transport(self) -> None:
+        """What `abort` takes the connection from; there is none once the body is over."""
+        connection = BodyTransport()
+        proxy = TransportProxyProducer(connection)
+        self.assertIs(proxy._producer, connection)
+        proxy.stopProxying()
+        self.assertIsNone(proxy._producer)
 
     def test_site(self) -> None:
         """Our channel takes the place of the one that negotiates HTTP/2, wholly."""

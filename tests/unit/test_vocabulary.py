@@ -6,7 +6,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from neuronetz_twisted.errors import UpstreamBusy
 from neuronetz_twisted.testing.calls import made_call, made_request
 from neuronetz_twisted.testing.identity import made_key, record_of
-from neuronetz_twisted.vocabulary import End, Outcome
+from neuronetz_twisted.vocabulary import End, Outcome, Usage
 
 
 class OutcomeTests(SynchronousTestCase):
@@ -18,8 +18,9 @@ class OutcomeTests(SynchronousTestCase):
             (ZeroDivisionError(), End.FAILED, "unknown", 500),
         ):
             with self.subTest(error=error):
-                outcome = Outcome.of(error)
+                outcome = Outcome.of(error, Usage(prompt_tokens=3), "a")
                 self.assertEqual((outcome.end, outcome.word, outcome.status), (end, word, status))
+                self.assertEqual((outcome.usage, outcome.backend), (Usage(prompt_tokens=3), "a"))
 
 
 class SecrecyTests(SynchronousTestCase):

@@ -119,11 +119,11 @@ class AdmissionTests(SynchronousTestCase):
         self.refused(ModelsUnavailable, "expired")
 
     def test_scope(self) -> None:
-        """A route's scope is needed, where it has one."""
+        """A route's scope is needed."""
         self.keys.change(PREFIX, scopes=frozenset({Scope.EMBEDDINGS}))
         self.limiter.epochs[self.row.tenant_id] = 2
         self.refused(NotAllowed, "scope")
-        self.successResultOf(self.admit(scope=None))
+        self.successResultOf(self.admit(scope=Scope.EMBEDDINGS))
 
     def test_raw(self) -> None:
         """Raw needs its own scope; without it, it is an error of the request."""

@@ -1,11 +1,17 @@
 """Failure buckets by address, and what a suspected address may still do."""
 
 from contextlib import ExitStack
+from typing import Any
+from uuid import UUID
 
+from attrs import evolve
 from twisted.trial.unittest import SynchronousTestCase
 
-from neuronetz_twisted.admission.failures import AddressGuard, FailureBuckets
-from neuronetz_twisted.errors import AuthFailuresLimited
+from neuronetz_twisted.admission.failures import AddressGuard, FailureBuckets, Guess
+from neuronetz_twisted.errors import AuthFailuresLimited, AuthUnavailable
+
+TENANT = UUID(int=1)
+OTHER = UUID(int=2)
 
 
 class FailureBucketTests(SynchronousTestCase):
@@ -97,9 +103,11 @@ class AddressGuardTests(SynchronousTestCase):
         """Hold a place; tells whether it is a suspect's."""
         return self.held.enter_context(self.guard.lookup(address, 0))
 
-    def verify(self, prefix: str, *, suspected: bool, address: str = "a") -> None:
-        """Hold the right to verify."""
-        self.held.enter_context(self.guard.verification(address, prefix, suspected=suspected))
+    def verify(self, prefix: str, *, suspected: bool = False, **changes: Any) -> None:
+        """Hold the right to verify a guess at a prefix of one tenant, from one address."""
+        guess = Guess("a", prefix, TENANT, prefix.encode())
+        right = self.guard.verification(evolve(guess, **changes), suspected=suspected)
+        self.held.enter_context(right)
 
     def test_a_wave_is_suspected_beyond_the_limit(self) -> None:
         """Attempts under way count, then suspects have their few places, then it is 429."""
@@ -129,3 +137,51 @@ class AddressGuardTests(SynchronousTestCase):
         self.verify("p2", suspected=False)
         self.assertRaises(AuthFailuresLimited, self.verify, "p1", suspected=False)
         self.verify("p1", suspected=False, address="b")
+
+    def test_a_tenant_has_few_verifications(self) -> None:
+        """Different keys count, from wherever they come; other tenants have their own."""
+        for number in range(4):
+            self.verify(f"p{number}", address=f"a{number}")
+        self.assertRaises(AuthUnavailable, self.verify, "p4", address="b")
+        self.assertRaises(AuthUnavailable, self.verify, "p0", address="b", digest=b"other")
+        self.verify("p4", address="b", tenant_id=OTHER)
+
+    def test_the_same_key_counts_once(self) -> None:
+        """A tenant whose callers all begin at once is not refused."""
+        for number in range(9):
+            self.verify("p0", address=f"a{number}")
+        for number in range(3):
+            self.verify(f"q{number}", address="b")
+        self.assertRaises(AuthUnavailable, self.verify, "q3", address="b")
+        self.verify("p0", address="a9")
+
+    def test_verifications_are_given_back(self) -> None:
+        """Each with its end, also by an error; one that was refused has taken nothing."""
+        guess = Guess("a", "p0", TENANT, b"0")
+        for number in range(9):
+            with (
+                self.assertRaises(ZeroDivisionError),
+                self.guard.verification(evolve(guess, digest=bytes([number])), suspected=False),
+            ):
+                raise ZeroDivisionError
+        for number in range(4):
+            self.verify(f"p{number}")
+        for number in range(9):
+            self.assertRaises(AuthUnavailable, self.verify, f"q{number}")
+        self.held.close()
+        for number in range(4):
+            self.verify(f"q{number}")
+
+    def test_guesses_do_not_show_their_digest(self) -> None:
+        """It would do for a search."""
+        self.assertNotIn("canary", repr(Guess("a", "p0", TENANT, b"canary")))
+
+    def test_one_of_two_equal_keys_ends(self) -> None:
+        """The other one still counts."""
+        same = Guess("b", "p0", TENANT, b"p0")
+        self.verify("p0")
+        with self.guard.verification(same, suspected=False):
+            pass
+        for number in range(1, 4):
+            self.verify(f"p{number}")
+        self.assertRaises(AuthUnavailable, self.verify, "p4")

@@ -241,6 +241,21 @@ class CacheTests(IdentityTestCase):
         self.successResultOf(asked)
         self.assertEqual(len(self.verifier.verified), 2)
 
+    def test_an_entry_of_redis_that_lives_too_long_is_absent(self) -> None:
+        """Nobody who counted from a verification could have kept it so; a second is rounding."""
+        for longer_s, verified in ((1.0, 1), (1.1, 2), (1e9, 2)):
+            with self.subTest(longer_s=longer_s):
+                self.setUp()
+                self.known()
+                (entry, _) = self.cache.entries[PREFIX]
+                self.cache.entries[PREFIX] = (entry, TTL_S + longer_s)
+                other = self.gateway()
+                self.known(at=other)
+                self.assertEqual(len(self.verifier.verified), verified)
+                self.clock.advance(TTL_S + 1)
+                self.known(at=other)
+                self.assertEqual(len(self.verifier.verified), verified + 1)
+
     def test_expiry_is_checked_on_each_hit(self) -> None:
         """A key that expires while it is warm is refused from that second on."""
         self.store.rows[PREFIX] = evolve(self.row, expires_at=self.wall + 10)
@@ -646,6 +661,35 @@ class FloodTests(IdentityTestCase):
         self.assertEqual(self.verifier.most_waiting, 1)
         self.known()
 
+    def test_one_tenant_from_many_addresses(self) -> None:
+        """Guesses at one tenant's keys leave the verifier to the others, who are served."""
+        self.store.add(made_key(5))
+        prefixes = [self.store.add(made_key(seed)).prefix for seed in range(100, 120)]
+        for prefix in prefixes:
+            self.store.change(prefix, tenant_id=self.row.tenant_id)
+        self.verifier.gate.held = True
+        asked = [
+            self.ask(made_key(1000 + number, prefix=prefix), f"address {number}")
+            for number, prefix in enumerate(prefixes)
+        ]
+        self.assertEqual(self.verifier.gate.waiting, 4)
+        for one in asked[4:]:
+            self.failureResultOf(one, AuthUnavailable)
+        theirs = self.ask(made_key(5), "their address")
+        self.verifier.gate.release_all()
+        self.successResultOf(theirs)
+        for one in asked[:4]:
+            self.failureResultOf(one, InvalidApiKey)
+        self.known()
+
+    def test_one_good_key_from_many_addresses(self) -> None:
+        """It is one key, however many machines begin at once."""
+        self.verifier.gate.held = True
+        asked = [self.ask(KEY, f"address {number}") for number in range(10)]
+        self.verifier.gate.release_all()
+        for one in asked:
+            self.successResultOf(one)
+
     def test_nothing_is_kept_of_a_flood(self) -> None:
         """Places, flights and verifications are all given back."""
         before = [repr(part) for part in self.transient()]
@@ -665,6 +709,7 @@ class FloodTests(IdentityTestCase):
             guard._attempts,
             guard._suspects,
             guard._verifying,
+            guard._tenants,
             self.identifier._cold,
             self.identifier._reads,
         ]
@@ -678,4 +723,3 @@ class SecrecyTests(IdentityTestCase):
         shown = repr(self.identifier) + repr(refusal) + str(refusal) + repr(self.cache.entries)
         for secret in (KEY[12:], WRONG[12:], fake_hash(KEY), fake_hash(WRONG)):
             self.assertNotIn(secret, shown)
-            self.assertNotIn(repr(bytes.fromhex(fake_hash(KEY))), shown)

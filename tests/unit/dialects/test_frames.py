@@ -2,13 +2,18 @@
 
 import json
 from itertools import pairwise
-from typing import Any
+from time import process_time
 
 import orjson
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
+from mock_ollama import generation
+from mock_ollama.asking import Ask
+from mock_ollama.directives import Directive
+from mock_ollama.gojson import go_json
+from mock_ollama.recorder import Tokens
 from neuronetz_twisted.dialects.frames import (
     MAX_LINE_BYTES,
     LineSplitter,
@@ -79,58 +84,158 @@ class LineSplitterTests(SynchronousTestCase):
             splitter.feed(b"x")
 
 
+HEAD = b'{"model":"m","created_at":"t",'
+CHAT = HEAD + b'"message":{"role":"assistant","content":"a"},"done":false}'
+GENERATE = HEAD + b'"response":"a","thinking":"b","done":false}'
+LIMIT_S = 2.0
+
+
+def shape(line: bytes) -> tuple[list[str], list[str]]:
+    """The names in a frame, and those in its message, in order and each as often as it comes."""
+    pairs = json.loads(line, object_pairs_hook=list)
+    message: list[str] = []
+    for name, value in pairs:
+        if name == "message":
+            message = [key for key, text in value if isinstance(text, str)]
+            assert len(message) == len(value)
+        elif name == "done":
+            assert value is False
+        else:
+            assert isinstance(value, str)
+    return [name for name, _ in pairs], message
+
+
+@st.composite
+def damaged(draw: st.DrawFn) -> bytes:
+    """An ordinary frame with some bytes of it replaced."""
+    line = draw(st.sampled_from((CHAT, GENERATE)))
+    begin = draw(st.integers(0, len(line)))
+    end = begin + draw(st.integers(0, 12))
+    pieces = st.sampled_from((b'"', b"\\", b"{", b"}", b",", b" ", b'","', b'":"', b"\\u00e9"))
+    put = draw(st.binary(max_size=3) | pieces | TEXTS.map(orjson.dumps))
+    return line[:begin] + put + line[end:]
+
+
 class OrdinaryTests(SynchronousTestCase):
     @settings(deadline=None)
-    @given(OBJECTS, st.lists(st.booleans(), max_size=1))
-    @example({"done": True, '"done': False}, [])
-    @example({"done": True, ',"done': False}, [])
-    @example({"done": True, "message": {"done": False}}, [])
-    @example({"error": "x"}, [False])
-    def test_no_final_and_no_error_frame_is_ordinary(
-        self, data: dict[str, Any], last: list[bool]
-    ) -> None:
-        """Whatever passes unread is a frame in the middle, by its own parsed words."""
-        for done in last:
-            data = {**{name: data[name] for name in data if name != "done"}, "done": done}
-        for line in (orjson.dumps(data), json.dumps(data).encode(), _compact(data)):
-            if is_ordinary(line):
-                parsed = json.loads(line)
-                self.assertTrue(parsed["done"] is False)
-                self.assertNotIn("error", parsed)
-                self.assertNotIn("context", parsed)
+    @given(damaged() | OBJECTS.map(orjson.dumps))
+    @example(CHAT)
+    @example(GENERATE)
+    @example(CHAT.replace(b'"a"', b'"\xff"'))
+    @example(CHAT.replace(b'"a"', b'"\\ud800"'))
+    def test_what_passes_unread_is_known(self, line: bytes) -> None:
+        """It is JSON of the known fields in their order, all of them text, and done is false."""
+        if not is_ordinary(line):
+            return
+        parsed = orjson.loads(line)
+        self.assertEqual(orjson.dumps(read_frame(line)), orjson.dumps(parsed))
+        names, message = shape(line)
+        self.assertEqual((names[:2], names[-1]), (["model", "created_at"], "done"))
+        self.assertIn(
+            (names[2:-1], message),
+            (
+                (["message"], ["role", "content"]),
+                (["message"], ["role", "content", "thinking"]),
+                (["response"], []),
+                (["response", "thinking"], []),
+            ),
+        )
+
+    @settings(deadline=None)
+    @given(TEXTS, st.none() | TEXTS)
+    def test_whatever_ollama_says_passes_unread(self, said: str, thought: str | None) -> None:
+        """Text of any script, with escapes and with our own marks in it, on both routes."""
+        thinking = {} if thought is None else {"thinking": thought}
+        message = {"role": "assistant", "content": said, **thinking}
+        for text in ({"message": message}, {"response": said, **thinking}):
+            frame = {"model": "m", "created_at": "t", **text, "done": False}
+            for line in (go_json(frame), orjson.dumps(frame)):
+                self.assertTrue(is_ordinary(line), line)
 
     @settings(deadline=None)
     @given(TEXTS)
-    def test_no_text_makes_a_frame_suspect(self, content: str) -> None:
-        """Content that quotes our marks passes as any other."""
-        message = {"role": "assistant", "content": content}
-        self.assertTrue(
-            is_ordinary(orjson.dumps({"model": "m", "message": message, "done": False}))
-        )
-        self.assertTrue(is_ordinary(orjson.dumps({"response": content, "done": False})))
+    def test_whatever_the_twin_says_passes_unread(self, prompt: str) -> None:
+        """All of its frames but the last one."""
+        for route in (generation.CHAT, generation.GENERATE):
+            lines = twin_lines(route, prompt)
+            self.assertTrue(all(map(is_ordinary, lines[:-1])))
+            self.assertGreater(len(lines), 1)
+            self.assertFalse(is_ordinary(lines[-1]))
 
     def test_table(self) -> None:
         """Frames that are read before anything of them passes."""
-        for line in (
-            b"",
-            b'"done":false}',
-            b'{"done":false}',
-            b'[{"a":1,"done":false}',
-            b'{"model":"m","done":true}',
-            b'{"model":"m","done":false,"x":1}',
-            b'{"model":"m","done": false}',
-            b'{"error":"x","done":false}',
-            b'{"remote_host":"h","done":false}',
-            b'{"context":[1],"done":false}',
-            b'{"_debug_info":{},"done":false}',
-            b'{"model":"m","done":false} ',
+        for line, old, new in (
+            (CHAT, b"false", b"true"),
+            (CHAT, b'"done":false', b'"done":null'),
+            (CHAT, b',"done":false', b""),
+            (CHAT, b',"done":false', b',"done":false,"done_reason":"stop"'),
+            (CHAT, b',"done":false', b',"error":"x","done":false'),
+            (CHAT, b',"done":false', b',"context":[1],"done":false'),
+            (CHAT, b'"created_at"', b'"remote_host":"h","created_at"'),
+            (CHAT, b'"created_at"', b'"createdAt"'),
+            (CHAT, b'"content":"a"', b'"content":"a","tool_name":"x"'),
+            (CHAT, b'"content":"a"', b'"content":"a","content":"b"'),
+            (CHAT, b'"content":"a"', b'"content":7'),
+            (CHAT, b'"role":"assistant","content":"a"', b'"content":"a","role":"assistant"'),
+            (CHAT, b"assistant", b"tool"),
+            (CHAT, b'"m"', b'"\n"'),
+            (CHAT, b'"m"', b'"\\x"'),
+            (CHAT, b'"m"', b'"\\u00g0"'),
+            (CHAT, b'"a"', b'"\xff"'),
+            (CHAT, b'"a"', b'"\\ud83d\\ude00"'),
+            (CHAT, b'"done":false}', b'"done": false}'),
+            (CHAT, b"false}", b"false} "),
+            (CHAT, b"false}", b"false}\n"),
+            (CHAT, b'{"model"', b' {"model"'),
+            (CHAT, b'{"model"', b'[{"model"'),
+            (CHAT, b"false}", b"false}{}"),
+            (GENERATE, b'"response":"a","thinking":"b"', b'"thinking":"b","response":"a"'),
+            (GENERATE, b'"response":"a",', b""),
+            (GENERATE, HEAD, b"{"),
         ):
-            with self.subTest(line=line):
+            changed = line.replace(old, new)
+            with self.subTest(line=changed):
+                self.assertTrue(is_ordinary(line))
+                self.assertNotEqual(changed, line)
+                self.assertFalse(is_ordinary(changed))
+
+    def test_long_lines(self) -> None:
+        """A line costs as much as it is long, whatever a host thinks of."""
+        size = 1_000_000
+        begin = HEAD + b'"response":"'
+        for line in (
+            begin + b"x" * size,
+            begin + b"\\" * size,
+            begin + b'\\"' * (size // 2),
+            begin + b"\\u00e9" * (size // 6) + b'","done":true}',
+            begin + b"x" * size + b'","thinking":"' + b"y" * size,
+            begin + b'","thinking":"' * (size // 14),
+            b'{"model":"' * (size // 10),
+            b'"' * size,
+            b"{" * size,
+        ):
+            with self.subTest(begin=line[:60]):
+                began = process_time()
                 self.assertFalse(is_ordinary(line))
+                self.assertLess(process_time() - began, LIMIT_S)
 
 
-def _compact(data: dict[str, Any]) -> bytes:
-    return json.dumps(data, separators=(",", ":")).encode()
+def twin_lines(route: generation.Shape, prompt: str) -> list[bytes]:
+    """What the twin answers to a prompt."""
+    asked = Ask(
+        model="m",
+        prompts=(prompt,),
+        empty=False,
+        stream=True,
+        num_predict=0,
+        stop=(),
+        needs=(),
+        unload=False,
+    )
+    answer = generation.Generation(
+        ask=asked, shape=route, directive=Directive(), tokens=Tokens(), now=lambda: 0.5
+    )
+    return [step.removesuffix(b"\n") for step in answer.steps() if isinstance(step, bytes)]
 
 
 class ReadFrameTests(SynchronousTestCase):

@@ -5,7 +5,13 @@ from typing import Any
 import orjson
 from twisted.trial.unittest import SynchronousTestCase
 
-from neuronetz_twisted.dialects.native_requests import parse_chat, parse_generate, parse_show
+from neuronetz_twisted.dialects.native_requests import (
+    MAX_MODEL_NAME,
+    MESSAGE_BYTES,
+    parse_chat,
+    parse_generate,
+    parse_show,
+)
 from neuronetz_twisted.errors import InvalidRequest
 from neuronetz_twisted.vocabulary import NativeRequest
 
@@ -51,7 +57,8 @@ class ChatTests(SynchronousTestCase):
         self.assertEqual((request.path, request.model), ("/api/chat", "llama3"))
         self.assertFalse(request.stream)
         self.assertEqual(request.ignored, ("keep_alive", "tool_name", "num_ctx"))
-        self.assertEqual(request.prompt_bytes, len("Be briefGrüße".encode()))
+        text_bytes = len("Be briefGrüße".encode())
+        self.assertEqual(request.prompt_bytes, text_bytes + 2 * MESSAGE_BYTES)
 
     def test_streams_unless_told_otherwise(self) -> None:
         """Ollama's default is to stream, also where stream is null."""
@@ -67,6 +74,21 @@ class ChatTests(SynchronousTestCase):
                 request = chat(**body)
                 self.assertEqual(request.body["messages"], [])
                 self.assertEqual(request.prompt_bytes, 0)
+
+    def test_all_text_counts_for_the_estimate(self) -> None:
+        """Content and thinking in bytes, and what a template adds to each message."""
+        for messages, count in (
+            ([{"role": "user"}], MESSAGE_BYTES),
+            ([{"role": "user", "content": "é"}], 2 + MESSAGE_BYTES),
+            ([{"role": "assistant", "content": "a", "thinking": "éb"}], 4 + MESSAGE_BYTES),
+            ([{"role": "user", "content": "a"}] * 3, 3 + 3 * MESSAGE_BYTES),
+        ):
+            with self.subTest(messages=messages):
+                self.assertEqual(chat(messages=messages).prompt_bytes, count)
+
+    def test_long_model_names(self) -> None:
+        """A name may be as long as the limit."""
+        self.assertEqual(len(chat(model="x" * MAX_MODEL_NAME).model), MAX_MODEL_NAME)
 
     def test_neutral_format_and_think(self) -> None:
         """An empty format is none; thinking that is off is passed on."""
@@ -98,6 +120,7 @@ class ChatTests(SynchronousTestCase):
             ({"model": "  "}, "model"),
             ({"model": None}, "model"),
             ({"model": 7}, "model"),
+            ({"model": "x" * (MAX_MODEL_NAME + 1)}, "model"),
             ({"Model": "x"}, "model"),
         ):
             with self.subTest(body=body):
@@ -106,9 +129,30 @@ class ChatTests(SynchronousTestCase):
                 self.assertEqual(caught.exception.param, param)
 
 
+class OptionTests(SynchronousTestCase):
+    def test_ranges(self) -> None:
+        """The ends of each range go on, what is beyond them is refused by its name."""
+        for name, low, high in (
+            ("top_k", 0, 100_000),
+            ("repeat_last_n", -1, 32_768),
+            ("num_keep", -1, 32_768),
+            ("mirostat", 0, 2),
+            ("temperature", -1e6, 1e6),
+            ("mirostat_tau", -1e6, 1e6),
+        ):
+            for value in (low, high):
+                with self.subTest(name=name, value=value):
+                    self.assertEqual(chat(options={name: value}).body["options"][name], value)
+            for value in (low - 1, high + 1):
+                with self.subTest(name=name, value=value):
+                    with self.assertRaises(InvalidRequest) as caught:
+                        chat(options={name: value})
+                    self.assertEqual(caught.exception.param, name)
+
+
 class PredictTests(SynchronousTestCase):
     def test_cap(self) -> None:
-        """Absent, negative and too large become the cap; what was lowered is named."""
+        """Absent, below one and too large become the cap; what was changed is named."""
         for asked, sent, ignored in (
             (None, CAP, ()),
             (-1, CAP, ("num_predict",)),
@@ -117,7 +161,8 @@ class PredictTests(SynchronousTestCase):
             (2**62, CAP, ("num_predict",)),
             (CAP, CAP, ()),
             (1, 1, ()),
-            (0, 0, ()),
+            (0, CAP, ("num_predict",)),
+            (-(2**63), CAP, ("num_predict",)),
         ):
             with self.subTest(asked=asked):
                 request = chat(options={"num_predict": asked})

@@ -5,6 +5,7 @@ from typing import Any
 import orjson
 from twisted.trial.unittest import SynchronousTestCase
 
+from neuronetz_twisted.dialects.native_requests import MAX_MODEL_NAME, MESSAGE_BYTES
 from neuronetz_twisted.dialects.openai_requests import parse_chat_completion
 from neuronetz_twisted.errors import InvalidRequest
 from neuronetz_twisted.vocabulary import NativeRequest
@@ -60,7 +61,7 @@ class ChatCompletionTests(SynchronousTestCase):
         self.assertEqual((request.path, request.stream), ("/api/chat", True))
         self.assertTrue(request.include_usage)
         self.assertEqual(request.ignored, ("user",))
-        self.assertEqual(request.prompt_bytes, 10)
+        self.assertEqual(request.prompt_bytes, 10 + 3 * MESSAGE_BYTES)
 
     def test_defaults(self) -> None:
         """Not streamed, no usage chunk, the sampling that Ollama's own layer sets."""
@@ -77,6 +78,8 @@ class ChatCompletionTests(SynchronousTestCase):
             ({"max_tokens": 5, "max_completion_tokens": 7}, 7, ()),
             ({"max_tokens": CAP + 1}, CAP, ("max_tokens",)),
             ({"max_completion_tokens": CAP + 1}, CAP, ("max_completion_tokens",)),
+            ({"max_tokens": 0}, CAP, ("max_tokens",)),
+            ({"max_completion_tokens": -1}, CAP, ("max_completion_tokens",)),
             ({"max_tokens": None}, CAP, ()),
         ):
             with self.subTest(body=body):
@@ -102,8 +105,6 @@ class ChatCompletionTests(SynchronousTestCase):
             ({"functions": [{}]}, "functions"),
             ({"logprobs": True}, "logprobs"),
             ({"response_format": {"type": "json_object"}}, "response_format"),
-            ({"max_tokens": 0}, "max_tokens"),
-            ({"max_completion_tokens": -1}, "max_completion_tokens"),
             ({"stream_options": {"Include_Usage": True}}, "include_usage"),
             ({"stream_options": True}, "stream_options"),
             ({"messages": [{"content": "x"}]}, "messages"),
@@ -114,6 +115,8 @@ class ChatCompletionTests(SynchronousTestCase):
             ({"messages": [{"role": "user", "audio": {}}]}, "audio"),
             ({"messages": [{"role": "assistant", "tool_calls": [{}]}]}, "tool_calls"),
             ({"model": None}, "model"),
+            ({"model": "x" * (MAX_MODEL_NAME + 1)}, "model"),
+            ({"temperature": 1e7}, "temperature"),
         ):
             with self.subTest(body=body):
                 with self.assertRaises(InvalidRequest) as caught:

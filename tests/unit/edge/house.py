@@ -12,7 +12,7 @@ from neuronetz_twisted.edge.proxies import ProxyNames
 from neuronetz_twisted.edge.routes import Routes
 from neuronetz_twisted.edge.site import GatewaySite
 from neuronetz_twisted.pipeline import Pipeline
-from neuronetz_twisted.relay.live import LiveAnswers
+from neuronetz_twisted.relay.live import LiveCalls
 from neuronetz_twisted.relay.relay import Relay, RelayLimits
 from neuronetz_twisted.settlement.settle import Settlement
 from neuronetz_twisted.testing.admission import FakeCatalog, FakeLimiter
@@ -47,7 +47,7 @@ class House:
         self.catalog = FakeCatalog([made_model()])
         self.upstream = ScriptedUpstream()
         self.sink = RecordingSink()
-        self.live = LiveAnswers(self.keys)
+        self.live = LiveCalls(self.keys)
         self.ready = True
         self.site = GatewaySite(Routes(self.doors(), self.pages()).app, self.clock, BODY_LIMIT)
 
@@ -68,7 +68,7 @@ class House:
         admission = Admission(self.identifier, self.limiter, self.catalog)
         settlement = Settlement(self.clock, self.sink)
         limits = RelayLimits(idle_s=IDLE_S, stall_s=STALL_S, max_folded_bytes=10_000)
-        relay = Relay(self.clock, limits, self.live)
+        relay = Relay(self.clock, limits)
         proxies = ProxyNames(self.clock, TrustedProxies.parse(["192.0.2.7"]))
         return Doors(
             clock=self.clock,
@@ -78,7 +78,7 @@ class House:
             max_predict=MAX_PREDICT,
             identifier=self.identifier,
             admission=admission,
-            pipeline=Pipeline(admission, self.upstream, relay, settlement),
+            pipeline=Pipeline(admission, self.upstream, self.live, relay, settlement),
             settlement=settlement,
         )
 

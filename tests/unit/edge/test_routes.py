@@ -1,8 +1,22 @@
 """Every path, to the letter, through the channel (SPEC 3)."""
 
+from urllib.parse import quote_from_bytes
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from neuronetz_twisted.edge.request import ROUTES
-from tests.unit.edge.house import KEY
+from tests.unit.edge.house import KEY, House
 from tests.unit.edge.surface import SurfaceTestCase
+
+PUBLIC = {"/", "/healthz", "/readyz"}
+WRITTEN = st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), max_size=20)
+ENCODED = st.binary(max_size=4).map(quote_from_bytes)
+PATHS = st.tuples(
+    st.sampled_from([*sorted(route.decode() for route in ROUTES), "/v1/models/", "/v1/models/a"]),
+    WRITTEN | ENCODED | st.sampled_from(["%0A", "%0a%0a", "/..", "//", "/", "?", "%2e%2e/"]),
+    WRITTEN | ENCODED,
+).map("".join) | st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), min_size=1)
 
 
 class PathTests(SurfaceTestCase):
@@ -23,6 +37,10 @@ class PathTests(SurfaceTestCase):
             "/v1/models//x",
             "/v1/models/%2Fx",
             "/v1/models/%FF",
+            "/v1/models/a%0A",
+            "/v1/models/a%0Ab",
+            "/v1/models/a%20b",
+            "/v1/models/.a",
             "/unknown",
             "/%FF",
             "/v1",
@@ -36,6 +54,22 @@ class PathTests(SurfaceTestCase):
                     bare = self.house.connect().request(method, path).answer()
                     self.assertEqual(bare.status, 401)
         self.assertEqual(self.upstream.asked, [])
+
+    @settings(deadline=None)
+    @given(PATHS)
+    def test_any_path_without_a_key(self, path: str) -> None:
+        """Our 401 and nothing of the router's, but for the pages that need no key."""
+        for method in ("GET", "POST", "HEAD"):
+            answer = House().connect().request(method, path).answer(head=method == "HEAD")
+            if path.partition("?")[0] in PUBLIC:
+                self.assertIn(answer.status, {200, 405})
+                continue
+            self.assertEqual(answer.status, 401)
+            self.assertEqual(answer.headers["content-type"], "application/json")
+            if method != "HEAD":
+                body = answer.json()
+                code = body["error"] if path.startswith("/v1/") else body
+                self.assertEqual(code["code"], "invalid_api_key")
 
     def test_raw_bytes(self) -> None:
         """A request line that is not ASCII is bad framing."""

@@ -2,8 +2,11 @@
 
 import orjson
 
+from neuronetz_twisted.edge.channel import MAX_BEHIND_BYTES
+from neuronetz_twisted.testing.calls import made_model
 from neuronetz_twisted.testing.http import MemoryConnection
 from neuronetz_twisted.testing.upstream import chat_final, chat_frame
+from neuronetz_twisted.vocabulary import Status
 from tests.unit.edge.house import KEY, MAX_PREDICT
 from tests.unit.edge.surface import CHAT, FOLDED, SurfaceTestCase
 
@@ -49,6 +52,46 @@ class RunningTests(SurfaceTestCase):
         self.upstream.frames = [b'{"response":"Hi","done":true}']
         generate = b'{"model":"llama3","prompt":"x","stream":false}'
         self.assertEqual(self.answered("POST", "/api/generate", generate).json()["response"], "Hi")
+
+    def test_the_model_is_called_as_it_is_listed(self) -> None:
+        """A chat completion names the model as the list does, however the client has."""
+        listing = {"name": "Llama3:latest", "model": "Llama3:latest"}
+        self.house.catalog.installed = [made_model(listing=listing)]
+        self.upstream.frames = [chat_frame("Hello"), chat_final()]
+        asked = CHAT.replace(b"llama3", b"LLAMA3")
+        whole = self.answered("POST", "/v1/chat/completions", asked).json()
+        self.assertEqual(whole["model"], "Llama3:latest")
+        body = asked[:-1] + b',"stream":true}'
+        client = self.house.ask("POST", "/v1/chat/completions", body)
+        self.upstream.streams[-1].end()
+        events = client.answer().body.split(b"\n\n")
+        chunks = [orjson.loads(event.removeprefix(b"data: ")) for event in events[:-2]]
+        self.assertEqual({chunk["model"] for chunk in chunks}, {"Llama3:latest"})
+
+    def test_cut_while_it_waits(self) -> None:
+        """A call without a first frame is refused by its status: revoked, or at the end."""
+        for gate in (self.upstream.slots, self.upstream.gate):
+            for stop, status in ((False, 401), (True, 503)):
+                with self.subTest(status=status):
+                    gate.held = True
+                    client = self.house.ask("POST", "/api/chat", CHAT)
+                    self.assertEqual((client.value(), len(self.house.live)), (b"", 1))
+                    self.cut(stop=stop)
+                    answer = client.answer()
+                    self.assertEqual((answer.status, answer.whole), (status, True))
+                    self.assertEqual(len(self.house.live), 0)
+                    gate.release_all()
+                    client.leave()
+        self.assertEqual(self.house.clock.getDelayedCalls(), [])
+
+    def cut(self, *, stop: bool) -> None:
+        """Stop the gateway, or take the key away and give it back."""
+        if stop:
+            self.house.live.cut_all()
+            return
+        row = self.house.keys.change(KEY[:12], key_status=Status.REVOKED)
+        self.successResultOf(self.house.live.epoch_changed(row.tenant_id, row.epoch))
+        self.house.keys.change(KEY[:12], key_status=Status.ACTIVE)
 
     def test_ignored_fields_are_named(self) -> None:
         """What was dropped or lowered, in a header."""
@@ -180,6 +223,47 @@ class DisconnectTests(SurfaceTestCase):
         client.fill()
         self.gone(client)
         self.assertTrue(self.upstream.streams[0].stopped)
+
+    def test_behind_much_that_it_sent_ahead(self) -> None:
+        """Who sends much behind a request that runs is not read on, so it is let go of."""
+        request = (
+            b"POST /api/chat HTTP/1.1\r\nHost: x\r\nx-api-key: %b\r\nContent-Length: %d\r\n\r\n"
+        )
+        whole = request % (KEY.encode(), len(CHAT)) + CHAT
+        much = b"x" * (MAX_BEHIND_BYTES + 1)
+        for reads in ([whole, much], [whole + much], [whole, much[:9], much[9:]]):
+            with self.subTest(sizes=list(map(len, reads))):
+                self.setUp()
+                client = self.house.connect()
+                for data in reads:
+                    client.send(data)
+                self.assertTrue(client.reset)
+                client.settle()
+                self.assertEqual(self.house.sink.outcomes, ["client_abort"])
+                self.assertTrue(self.upstream.streams[0].stopped)
+                self.assertEqual(self.house.clock.getDelayedCalls(), [])
+
+    def test_behind_a_little_that_it_sent_ahead(self) -> None:
+        """A request behind the one that runs waits, and the client is still watched."""
+        self.upstream.gate.held = True
+        client = self.house.ask("POST", "/api/chat", CHAT)
+        client.request("GET", "/api/tags", x_api_key=KEY)
+        client.send(b"x" * (MAX_BEHIND_BYTES // 2))
+        self.assertFalse(client.reset)
+        self.assertEqual(client.producerState, "producing")
+        self.gone(client)
+
+    def test_many_requests_ahead(self) -> None:
+        """What is behind counts, not what has been behind."""
+        self.upstream.frames = [chat_final()]
+        client = self.house.connect()
+        for _ in range(3):
+            self.upstream.gate.held = True
+            client.request("POST", "/api/chat", FOLDED, x_api_key=KEY)
+            client.request("GET", "/healthz", pad="x" * (MAX_BEHIND_BYTES // 2))
+            self.upstream.gate.release_all()
+            self.assertEqual([client.answer().status for _ in range(2)], [200, 200])
+        self.assertFalse(client.reset)
 
     def test_in_the_middle_of_its_own_body(self) -> None:
         """A request that never came whole is none."""

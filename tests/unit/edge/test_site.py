@@ -3,9 +3,10 @@
 from attrs import evolve
 from twisted.internet.defer import Deferred
 from twisted.internet.testing import MemoryReactorClock
+from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
-from neuronetz_twisted.edge.site import CLOSE_S, EdgeService, endpoint_description
+from neuronetz_twisted.edge.site import CLOSE_S, CannotOpen, EdgeService, endpoint_description
 from neuronetz_twisted.testing.upstream import chat_final, chat_frame
 from tests.unit.edge.house import House
 from tests.unit.edge.surface import CHAT
@@ -66,6 +67,30 @@ class EdgeServiceTests(SynchronousTestCase):
         self.successResultOf(Deferred.fromCoroutine(self.service.listen()))
         self.assertEqual(self.reactor.tcpServers[0][0], 8080)
         self.successResultOf(self.service.stopService())
+
+    def test_says_where(self) -> None:
+        """The log has an address that can be opened, and nothing of Twisted's own beside it."""
+        for description, where in (
+            ("tcp:8080", "http://0.0.0.0:8080"),
+            ("tcp:8080:interface=\\:\\:1", "http://[::1]:8080"),
+            ("unix:/run/x", "UNIXAddress('/run/x')"),
+        ):
+            service = EdgeService(self.reactor, description, self.house.site)
+            with self.subTest(where=where), capturedLogs() as events:
+                self.house.site.doStart()
+                self.successResultOf(Deferred.fromCoroutine(service.listen()))
+                self.house.site.doStop()
+                self.assertEqual(
+                    [formatEvent(event) for event in events], [f"listening on {where}"]
+                )
+
+    def test_cannot_open(self) -> None:
+        """A description that Twisted cannot use is one plain line, whatever Twisted raises."""
+        for description in ("foo:1", "tcp:x", "ssl:443:privateKey=/nowhere", "tcp:8080:nope=1"):
+            service = EdgeService(self.reactor, description, self.house.site)
+            with self.subTest(description=description):
+                refused = self.failureResultOf(Deferred.fromCoroutine(service.listen()), CannotOpen)
+                self.assertIn(description, str(refused.value))
 
     def test_stop_without_a_port(self) -> None:
         """A service that never listened stops all the same."""

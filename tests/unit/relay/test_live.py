@@ -1,54 +1,64 @@
-"""Running answers, and the cut of those whose key is gone."""
+"""Admitted calls, and the cut of those whose key is gone."""
 
-from contextlib import ExitStack
 from uuid import UUID
 
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
-from neuronetz_twisted.errors import Draining, InvalidApiKey, Refusal
-from neuronetz_twisted.relay.live import LiveAnswers
-from neuronetz_twisted.testing.calls import made_principal, made_ticket
+from neuronetz_twisted.errors import (
+    Draining,
+    InvalidApiKey,
+    InvalidRequest,
+    NotAllowed,
+    Refusal,
+    UpstreamBusy,
+)
+from neuronetz_twisted.relay.live import LiveCall, LiveCalls
+from neuronetz_twisted.testing.calls import made_arrival, made_principal, made_ticket
 from neuronetz_twisted.testing.identity import FakeKeyStore, made_key
-from neuronetz_twisted.vocabulary import Status
+from neuronetz_twisted.vocabulary import Status, Usage
 
 KEY = made_key(1)
 
 
-class LiveAnswersTests(SynchronousTestCase):
+async def result_of(waiting: "Deferred[str]") -> str:
+    """What a call is opened with."""
+    return await waiting
+
+
+class LiveCallsTests(SynchronousTestCase):
     def setUp(self) -> None:
-        """One answer of a good key is running."""
+        """One call of a good key is running."""
         self.keys = FakeKeyStore()
         self.row = self.keys.add(KEY)
-        self.live = LiveAnswers(self.keys)
+        self.live = LiveCalls(self.keys)
         self.cuts: list[Refusal] = []
-        self.running = ExitStack()
-        self.addCleanup(self.running.close)
-        self.list_one("one")
+        self.one = self.list_one("one")
 
-    def list_one(self, call_id: str, tenant_id: UUID | None = None) -> None:
-        """Put an answer of the key on the list."""
+    def list_one(self, call_id: str, tenant_id: UUID | None = None) -> LiveCall:
+        """Put a call of the key on the list."""
         tenant_id = tenant_id or self.row.tenant_id
         principal = made_principal(tenant_id=tenant_id, key_id=self.row.key_id)
-        ticket = made_ticket(id=call_id, principal=principal)
-        self.running.enter_context(self.live.listed(ticket, self.cuts.append))
+        live = self.live.enter(made_ticket(arrival=made_arrival(id=call_id), principal=principal))
+        live.on_cut(self.cuts.append)
+        return live
 
     def change(self, epoch: int) -> None:
         """Tell of the tenant's epoch."""
         self.successResultOf(self.live.epoch_changed(self.row.tenant_id, epoch))
 
-    def test_listed_while_it_runs(self) -> None:
-        """An answer leaves the list with its end, also by an exception."""
-        self.assertEqual(len(self.live), 1)
-        with (
-            self.assertRaises(ZeroDivisionError),
-            self.live.listed(made_ticket(id="two"), self.cuts.append),
-        ):
-            self.assertEqual(len(self.live), 2)
-            raise ZeroDivisionError
-        self.assertEqual(len(self.live), 1)
+    def test_listed_until_it_leaves(self) -> None:
+        """Only calls on the list are cut."""
+        two = self.list_one("two")
+        self.assertEqual(len(self.live), 2)
+        self.live.leave(self.one)
+        self.live.leave(two)
+        self.assertEqual(len(self.live), 0)
+        self.live.cut_all()
+        self.assertEqual(self.cuts, [])
 
     def test_unusable_keys_are_cut(self) -> None:
-        """An answer whose key is revoked, or whose tenant is disabled, is cut."""
+        """A call whose key is revoked, or whose tenant is disabled, is cut."""
         for name, status in (
             ("key_status", Status.REVOKED),
             ("key_status", Status.DISABLED),
@@ -61,7 +71,7 @@ class LiveAnswersTests(SynchronousTestCase):
                 self.assertEqual([type(cut) for cut in self.cuts], [InvalidApiKey])
 
     def test_good_keys_go_on_and_are_asked_once_per_epoch(self) -> None:
-        """A confirmed answer is not looked up again for the same epoch or an older one."""
+        """A confirmed call is not looked up again for the same epoch or an older one."""
         self.change(epoch=3)
         self.keys.rows.clear()
         self.change(epoch=3)
@@ -71,7 +81,7 @@ class LiveAnswersTests(SynchronousTestCase):
         self.assertEqual(len(self.cuts), 1)
 
     def test_other_tenants_are_left_alone(self) -> None:
-        """Only answers of the tenant that changed are looked at."""
+        """Only calls of the tenant that changed are looked at."""
         self.keys.rows.clear()
         self.successResultOf(self.live.epoch_changed(UUID(int=99), 5))
         self.assertEqual(self.cuts, [])
@@ -87,7 +97,60 @@ class LiveAnswersTests(SynchronousTestCase):
         self.assertEqual(len(self.cuts), 1)
 
     def test_cut_all(self) -> None:
-        """At the gateway's end every answer is told so."""
+        """At the gateway's end every call is told so."""
         self.list_one("two", UUID(int=5))
         self.live.cut_all()
         self.assertEqual([type(cut) for cut in self.cuts], [Draining, Draining])
+
+
+class LiveCallTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        """A call waits for its first frame."""
+        self.call = LiveCall(made_ticket(), confirmed_epoch=1)
+        self.cancelled = 0
+        self.waiting: Deferred[str] = Deferred(self.count)
+        self.opening = Deferred.fromCoroutine(self.call.opening(result_of(self.waiting)))
+
+    def count(self, _: object) -> None:
+        """Count a cancel."""
+        self.cancelled += 1
+
+    def test_opened(self) -> None:
+        """What comes is passed on; a cut then takes the new way."""
+        cuts: list[Refusal] = []
+        self.waiting.callback("a stream")
+        self.assertEqual(self.successResultOf(self.opening), "a stream")
+        self.call.on_cut(cuts.append)
+        self.call.cut(Draining())
+        self.call.cut(InvalidApiKey(why="revoked"))
+        self.assertEqual([type(cut) for cut in cuts], [Draining])
+
+    def test_failed(self) -> None:
+        """So is a refusal."""
+        self.waiting.errback(UpstreamBusy())
+        self.failureResultOf(self.opening, UpstreamBusy)
+
+    def test_cut(self) -> None:
+        """The wait is cancelled once, and ends in the first refusal."""
+        self.call.cut(InvalidApiKey(why="revoked"))
+        self.call.cut(Draining())
+        self.failureResultOf(self.opening, InvalidApiKey)
+        self.assertEqual(self.cancelled, 1)
+
+    def test_client_gone(self) -> None:
+        """A cancel from outside is one, and cancels the wait."""
+        self.opening.cancel()
+        self.failureResultOf(self.opening, CancelledError)
+        self.assertEqual(self.cancelled, 1)
+
+    def test_cost(self) -> None:
+        """A prompt that no backend was sent costs nothing, one that was sent its estimate."""
+        refused = self.call.ended_by(Draining())
+        self.assertEqual((refused.usage, refused.backend, refused.status), (Usage(), None, 503))
+        self.call.sent("a")
+        self.call.sent("b")
+        for refusal in (InvalidRequest(), NotAllowed(), UpstreamBusy()):
+            self.assertEqual(self.call.ended_by(refusal).usage, Usage())
+        left = self.call.ended_by(CancelledError())
+        self.assertEqual(left.usage, Usage(prompt_tokens=3, estimated=True))
+        self.assertEqual((left.backend, left.status), ("b", 499))

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
+from twisted.web.http_headers import Headers
 
 from neuronetz_twisted.dialects.writers import ChatCompletionWriter, NativeWriter, Writer
 from neuronetz_twisted.errors import (
@@ -15,11 +16,13 @@ from neuronetz_twisted.errors import (
     UpstreamFailed,
     UpstreamTimeout,
 )
-from neuronetz_twisted.relay.live import LiveAnswers
+from neuronetz_twisted.relay.live import LiveCalls
 from neuronetz_twisted.relay.relay import AFTER_FINAL_S, Relay, RelayLimits
+from neuronetz_twisted.testing.agent import ScriptedResponse
 from neuronetz_twisted.testing.calls import RecordingClient, made_request, made_ticket
 from neuronetz_twisted.testing.identity import FakeKeyStore
 from neuronetz_twisted.testing.upstream import ScriptedStream, chat_final, chat_frame
+from neuronetz_twisted.upstream.stream import LineStream
 from neuronetz_twisted.vocabulary import End, Outcome, Usage
 
 if TYPE_CHECKING:
@@ -40,7 +43,7 @@ class RelayTestCase(SynchronousTestCase):
     def setUp(self) -> None:
         """Begin an answer whose stream is still silent."""
         self.clock = Clock()
-        self.live = LiveAnswers(FakeKeyStore())
+        self.live = LiveCalls(FakeKeyStore())
         self.limits = RelayLimits(idle_s=IDLE_S, stall_s=STALL_S, max_folded_bytes=1000)
         self.client = RecordingClient()
         self.stream = ScriptedStream(backend="the backend")
@@ -48,18 +51,17 @@ class RelayTestCase(SynchronousTestCase):
 
     def begin(self, writer: Writer) -> "Deferred[Outcome]":
         """Run an answer on a fresh client."""
-        relay = Relay(self.clock, self.limits, self.live)
-        ticket = made_ticket(request=made_request(stream=self.stream_asked))
-        return Deferred.fromCoroutine(relay.run(self.stream, self.client, ticket, writer))
+        live = self.live.enter(made_ticket(request=made_request(stream=self.stream_asked)))
+        relay = Relay(self.clock, self.limits)
+        return Deferred.fromCoroutine(relay.run(self.stream, self.client, live, writer))
 
     def ended(self, end: End) -> Outcome:
-        """The outcome, once everything is at rest: no timer, no running answer, host let go."""
+        """The outcome, once everything is at rest: no timer, host and client let go."""
         outcome = self.successResultOf(self.running)
         self.assertIs(outcome.end, end)
         self.assertEqual(outcome.word, end.value)
         self.assertEqual(outcome.backend, "the backend")
         self.assertEqual(self.clock.getDelayedCalls(), [])
-        self.assertEqual(len(self.live), 0)
         self.assertTrue(self.stream.stopped)
         self.assertIsNone(self.client.producer)
         return outcome
@@ -245,6 +247,51 @@ class StreamedTests(RelayTestCase):
         self.stream.end()
         usage = self.ended(End.COMPLETE).usage
         self.assertEqual(usage, Usage(prompt_tokens=3, completion_tokens=2, estimated=True))
+
+
+class WithoutLineFeedTests(RelayTestCase):
+    """A final frame that ends with the body, as Ollama answers an empty prompt."""
+
+    def setUp(self) -> None:
+        """Relay what a real stream reads."""
+        super().setUp()
+        self.running.cancel()
+        self.client = RecordingClient()
+
+    def run_body(self, *, before: bytes = b"", after: bytes = b"") -> None:
+        """Run an answer whose body is in part there before it begins; then the body ends."""
+        response = ScriptedResponse(200, Headers())
+        stream = LineStream("the backend", lambda: None)
+        response.deliverBody(stream)
+        response.send(before)
+        live = self.live.enter(made_ticket(request=made_request(stream=self.stream_asked)))
+        relaying = Relay(self.clock, self.limits).run(stream, self.client, live, NativeWriter())
+        self.running = Deferred.fromCoroutine(relaying)
+        response.send(after)
+        response.finish()
+
+    def test_whole(self) -> None:
+        """It is complete, with its counts, whichever part of it had come when it was opened."""
+        for before, after in ((b"", FINAL), (FINAL[:9], FINAL[9:]), (HELLO + b"\n", FINAL)):
+            with self.subTest(before=before):
+                self.setUp()
+                self.run_body(before=before, after=after)
+                outcome = self.successResultOf(self.running)
+                self.assertEqual((outcome.end, outcome.usage.prompt_tokens), (End.COMPLETE, 3))
+                self.assertEqual(self.clock.getDelayedCalls(), [])
+                self.assertIn(self.client.ends, (["complete"], ["answer"]))
+
+    def test_half(self) -> None:
+        """Half a frame is none."""
+        self.run_body(after=FINAL[:-1])
+        self.assertIs(self.successResultOf(self.running).end, End.UPSTREAM_ERROR)
+        self.assertIn(self.client.ends, (["break_off"], ["refuse"]))
+
+
+class FoldedWithoutLineFeedTests(WithoutLineFeedTests):
+    """The same in one piece."""
+
+    stream_asked = False
 
 
 class BackPressureTests(RelayTestCase):

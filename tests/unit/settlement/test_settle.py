@@ -3,20 +3,12 @@
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from neuronetz_twisted.audit.event import Arrival
 from neuronetz_twisted.errors import InvalidApiKey
 from neuronetz_twisted.settlement.settle import Settlement
-from neuronetz_twisted.testing.calls import RecordingSink, made_ticket
+from neuronetz_twisted.testing.calls import RecordingSink, made_arrival, made_ticket
 from neuronetz_twisted.vocabulary import End, Outcome, Usage
 
-ARRIVAL = Arrival(
-    id="the-id",
-    client_id="theirs",
-    address="192.0.2.1",
-    user_agent="a client",
-    route="GET /api/tags",
-    received=1.0,
-)
+ARRIVAL = made_arrival(route="GET /api/tags", received=1.0)
 
 
 class SettlementTests(SynchronousTestCase):
@@ -38,7 +30,7 @@ class SettlementTests(SynchronousTestCase):
             first_byte_after=0.25,
             backend="default",
         )
-        self.settlement.settle(made_ticket(received=1.0), outcome)
+        self.settlement.settle(made_ticket(arrival=ARRIVAL), outcome)
         (event,) = self.sink.events
         for name, value in {
             "id": "the-id",

@@ -10,7 +10,7 @@ from twisted.web.client import ResponseNeverReceived
 from twisted.web.http_headers import Headers
 
 from neuronetz_twisted.errors import UpstreamNonsense
-from neuronetz_twisted.testing.upstream import ScriptedResponse
+from neuronetz_twisted.testing.agent import ScriptedResponse
 from neuronetz_twisted.upstream.agent import is_encoded, ollama_client, read_bounded
 from neuronetz_twisted.upstream.backends import Backend
 
@@ -25,8 +25,15 @@ class OllamaClientTests(SynchronousTestCase):
         """Send one request; it has connected."""
         self.reactor = MemoryReactorClock()
         self.client = ollama_client(self.reactor, 5.0)
-        self.answer = self.client.ask(b"POST", URL, BACKEND.headers(), b'{"a":1}')
+        self.sent = 0
+        self.answer = self.client.ask(
+            b"POST", URL, BACKEND.headers(), b'{"a":1}', sent=self.count_sent
+        )
         self.wire = self.connected(0)
+
+    def count_sent(self) -> None:
+        """Count."""
+        self.sent += 1
 
     def connected(self, number: int) -> StringTransport:
         """Let a connection be made; gives its wire."""
@@ -77,6 +84,32 @@ class OllamaClientTests(SynchronousTestCase):
         self.assertEqual(self.successResultOf(self.answer).code, 302)
         self.assertEqual(len(self.reactor.tcpClients), 1)
 
+    def test_sent(self) -> None:
+        """Who asks hears when the body goes, which is not before there is a connection."""
+        self.assertEqual(self.sent, 1)
+        again = self.client.ask(b"POST", URL, BACKEND.headers(), b"{}", sent=self.count_sent)
+        self.assertEqual(self.sent, 1)
+        self.connected(1)
+        self.assertEqual(self.sent, 2)
+        self.assertNoResult(again)
+
+    def test_body_is_closed_at_once(self) -> None:
+        """Who reads a body no more does not wait for the host's consent."""
+        self.protocol.dataReceived(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n")
+        response = self.successResultOf(self.answer)
+        body = read_bounded(response, 5)
+        self.protocol.dataReceived(b"12345")
+        self.assertFalse(self.wire.disconnected)
+        self.protocol.dataReceived(b"6")
+        self.assertTrue(self.wire.disconnected)
+        self.failureResultOf(body, UpstreamNonsense)
+
+    def test_body_that_came_whole(self) -> None:
+        """There is no connection of its own any more, so none is closed."""
+        self.protocol.dataReceived(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n123456")
+        self.failureResultOf(read_bounded(self.successResultOf(self.answer), 5), UpstreamNonsense)
+        self.assertFalse(self.wire.disconnected)
+
     def test_cancel_closes(self) -> None:
         """A cancelled request closes its connection at once."""
         self.answer.cancel()
@@ -103,7 +136,7 @@ class ReadBoundedTests(SynchronousTestCase):
         self.response.send(b"123")
         self.response.send(b"456")
         self.failureResultOf(self.body, UpstreamNonsense)
-        self.assertTrue(self.response.transport.closing)
+        self.assertTrue(self.response.transport.aborted)
         self.response.send(b"7")
         self.response.lose()
 
@@ -117,7 +150,7 @@ class ReadBoundedTests(SynchronousTestCase):
         """Who reads no more closes the connection."""
         self.body.cancel()
         self.failureResultOf(self.body, CancelledError)
-        self.assertTrue(self.response.transport.closing)
+        self.assertTrue(self.response.transport.aborted)
         self.response.lose()
 
 

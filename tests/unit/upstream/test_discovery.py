@@ -13,11 +13,17 @@ from zope.interface import implementer
 
 from neuronetz_twisted.errors import ModelsUnavailable
 from neuronetz_twisted.testing.admission import FakeCatalogStore
+from neuronetz_twisted.testing.agent import Asked, ScriptedAgent
 from neuronetz_twisted.testing.calls import made_model
-from neuronetz_twisted.testing.upstream import Asked, ScriptedAgent
 from neuronetz_twisted.upstream.agent import OllamaClient
 from neuronetz_twisted.upstream.backends import Backend
-from neuronetz_twisted.upstream.discovery import POLL_TIMEOUT_S, Discovery, Poller
+from neuronetz_twisted.upstream.discovery import (
+    DETAILS_S,
+    FIRST_RETRY_S,
+    POLL_TIMEOUT_S,
+    Discovery,
+    Poller,
+)
 from neuronetz_twisted.vocabulary import ModelInfo
 
 REFRESH_S = 60.0
@@ -37,6 +43,7 @@ class Host:
         self.down = False
         self.shown: list[str] = []
         self.status = 200
+        self.silent_on_details = False
 
     def answer(self, asked: Asked) -> None:
         """Answer one request."""
@@ -47,6 +54,8 @@ class Host:
             asked.respond(self.status, orjson.dumps({"version": self.version}))
         elif path == b"tags":
             asked.respond(self.status, orjson.dumps({"models": self.models}))
+        elif self.silent_on_details:
+            asked.respond(500, b"-")
         else:
             self.shown.append(orjson.loads(asked.body)["model"])
             asked.respond(self.status, orjson.dumps({"capabilities": ["completion"]}))
@@ -103,8 +112,16 @@ class DiscoveryTestCase(SynchronousTestCase):
 
     def poll(self) -> None:
         """One whole poll."""
-        self.discovery.poll()
+        if not self.discovery.running:
+            self.discovery.startService()
+        else:
+            self.discovery.poll()
         self.answer_all()
+
+    def waits(self) -> list[float]:
+        """The seconds until each call that is due."""
+        now = self.clock.seconds()
+        return [call.getTime() - now for call in self.clock.getDelayedCalls()]
 
     def names(self) -> dict[str, tuple[str, ...]]:
         """The models with their backends."""
@@ -118,7 +135,7 @@ class ListTests(DiscoveryTestCase):
         self.assertEqual(self.names(), {"llama3:latest": ("a",), "qwen3:8b": ("a", "b")})
         model = self.discovery.models()["llama3:latest"]
         self.assertEqual(model.listing["name"], "Llama3:latest")
-        self.assertEqual(model.details, {"capabilities": ["completion"]})
+        self.assertEqual(model.details["capabilities"], ["completion"])
 
     def test_nothing_before_the_first_poll(self) -> None:
         """Without a list nobody is served."""
@@ -139,7 +156,7 @@ class ListTests(DiscoveryTestCase):
         for host in self.hosts.values():
             host.down = True
         self.clock.advance(TTL_S - 1)
-        self.poll()
+        self.answer_all()
         self.assertEqual(len(self.names()), 2)
         self.clock.advance(1)
         with self.assertRaises(ModelsUnavailable):
@@ -183,12 +200,12 @@ class HostTests(DiscoveryTestCase):
 
     def test_silent_host(self) -> None:
         """A host that does not answer is given up, and the next one asked."""
-        self.discovery.poll()
+        self.discovery.startService()
         self.agent.asked.clear()
         self.clock.advance(POLL_TIMEOUT_S)
         self.answer_all()
         self.assertEqual(self.names(), {"qwen3:8b": ("b",)})
-        self.assertEqual(self.clock.getDelayedCalls(), [])
+        self.assertEqual(self.waits(), [FIRST_RETRY_S])
 
     def test_details_once_per_digest(self) -> None:
         """A model's details are asked again only where its digest has changed."""
@@ -218,6 +235,63 @@ class HostTests(DiscoveryTestCase):
         self.poll()
         self.poll()
         self.assertEqual(self.log.lines, ["error a", "info a"])
+
+
+class DetailsTests(DiscoveryTestCase):
+    """Details are for those who look at a model; nobody waits for them."""
+
+    def answer_list(self) -> None:
+        """Answer as far as the first question for details."""
+        while not self.agent.asked[0].url.endswith(b"/api/show"):
+            asked = self.agent.asked.pop(0)
+            self.hosts[asked.url.decode()[7]].answer(asked)
+
+    def test_models_are_served_before_their_details(self) -> None:
+        """The list is there as soon as it is known."""
+        self.discovery.startService()
+        self.answer_list()
+        self.assertEqual(set(self.names()), {"llama3:latest", "qwen3:8b"})
+        self.assertEqual(self.discovery.models()["llama3:latest"].details, {})
+        self.answer_all()
+        self.assertIn("capabilities", self.discovery.models()["llama3:latest"].details)
+
+    def test_known_details_are_kept_by_a_poll(self) -> None:
+        """A model that was seen has its details in the new list at once."""
+        self.poll()
+        self.hosts["a"].models.insert(0, {"name": "new", "digest": "d9"})
+        self.discovery.poll()
+        self.answer_list()
+        self.assertIn("capabilities", self.discovery.models()["llama3:latest"].details)
+        self.answer_all()
+
+    def test_a_host_that_is_slow_with_details(self) -> None:
+        """It is asked for a while only; what is missing is asked for at a later poll."""
+        self.hosts["a"].models = [{"name": f"m{n}", "digest": f"e{n}"} for n in range(9)]
+        self.discovery.startService()
+        for _ in range(3):
+            self.answer_list()
+            self.clock.advance(DETAILS_S / 2 - 1)
+            asked = self.agent.asked.pop(0)
+            self.hosts["a"].answer(asked)
+        self.assertEqual(self.hosts["a"].shown, ["m0", "m1", "m2"])
+        self.assertEqual(self.agent.asked, [])
+        self.assertEqual(len(self.names()), 10)
+        self.assertEqual(self.waits(), [REFRESH_S])
+        self.poll()
+        self.assertEqual(self.hosts["a"].shown.count("m0"), 1)
+        self.assertTrue(all(model.details for model in self.discovery.models().values()))
+
+    def test_one_line_per_model_without_details(self) -> None:
+        """A host that cannot say is complained of once, and asked at each poll."""
+        show = self.hosts["a"]
+        show.silent_on_details = True
+        self.poll()
+        self.poll()
+        lines = ["error details of llama3:latest", "error details of qwen3:8b"]
+        self.assertEqual(self.log.lines, lines)
+        show.silent_on_details = False
+        self.poll()
+        self.assertEqual(self.log.lines[2:], [line.replace("error", "info") for line in lines])
 
 
 class RedisTests(DiscoveryTestCase):
@@ -278,9 +352,46 @@ class ServiceTests(DiscoveryTestCase):
         self.discovery.poll()
         self.assertEqual(len(self.agent.asked), 1)
         self.answer_all()
-        self.clock.advance(REFRESH_S)
+        self.clock.advance(REFRESH_S - 1)
+        self.assertEqual(self.agent.asked, [])
+        self.clock.advance(1)
         self.assertEqual(len(self.agent.asked), 1)
         self.answer_all()
+
+    def test_sooner_while_a_host_does_not_answer(self) -> None:
+        """After 1, 2, 4 … seconds, up to the interval; from the beginning at the next failure."""
+        self.discovery.startService()
+        self.hosts["b"].down = True
+        for _ in range(2):
+            self.answer_all()
+            for wait in (1, 2, 4, 8, 16, 32, REFRESH_S, REFRESH_S):
+                self.assertEqual(self.waits(), [wait])
+                self.clock.advance(wait)
+                self.answer_all()
+            self.hosts["b"].down = False
+            self.clock.advance(REFRESH_S)
+            self.answer_all()
+            self.assertEqual(self.waits(), [REFRESH_S])
+            self.hosts["b"].down = True
+            self.clock.advance(REFRESH_S)
+
+    def test_a_poll_between_takes_the_place_of_the_next(self) -> None:
+        """A model that is missing is looked for at once; the interval begins anew."""
+        self.discovery.startService()
+        self.answer_all()
+        self.clock.advance(1)
+        self.discovery.poll()
+        self.answer_all()
+        self.assertEqual(self.waits(), [REFRESH_S])
+
+    def test_not_while_it_is_stopped(self) -> None:
+        """Neither before the start nor after the end."""
+        self.discovery.poll()
+        self.discovery.startService()
+        self.answer_all()
+        self.discovery.stopService()
+        self.discovery.poll()
+        self.assertEqual((self.agent.asked, self.waits()), ([], []))
 
     def test_stop_while_polling(self) -> None:
         """A poll under way is cancelled; nothing is left behind."""
@@ -294,7 +405,7 @@ class ServiceTests(DiscoveryTestCase):
         """So is the wait for the next one."""
         self.discovery.startService()
         self.answer_all()
-        self.successResultOf(self.discovery.stopService())  # type: ignore[arg-type]
+        self.assertIsNone(self.discovery.stopService())
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def test_a_bug_does_not_end_the_polls(self) -> None:

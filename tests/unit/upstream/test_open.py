@@ -19,8 +19,9 @@ from neuronetz_twisted.errors import (
     UpstreamFailed,
     UpstreamTimeout,
 )
+from neuronetz_twisted.testing.agent import Asked, ScriptedAgent
 from neuronetz_twisted.testing.calls import made_model, made_request, made_ticket
-from neuronetz_twisted.testing.upstream import Asked, ScriptedAgent, chat_final, chat_frame
+from neuronetz_twisted.testing.upstream import chat_final, chat_frame
 from neuronetz_twisted.upstream.agent import OllamaClient
 from neuronetz_twisted.upstream.backends import Backend
 from neuronetz_twisted.upstream.open import MAX_ERROR_BYTES, Backends
@@ -40,6 +41,7 @@ class BackendsTestCase(SynchronousTestCase):
         self.clock = Clock()
         self.agent = ScriptedAgent()
         self.missing = 0
+        self.sent: list[str] = []
         self.backends = Backends(
             clock=self.clock,
             client=OllamaClient(self.agent),
@@ -57,7 +59,7 @@ class BackendsTestCase(SynchronousTestCase):
         """Begin to open a stream on backends."""
         model = made_model("Llama3:latest", backends=names or ("a",))
         ticket = evolve(made_ticket(request=made_request(**request)), model=model)
-        return Deferred.fromCoroutine(self.backends.open(ticket))
+        return Deferred.fromCoroutine(self.backends.open(ticket, self.sent.append))
 
     @property
     def last(self) -> Asked:
@@ -86,6 +88,7 @@ class OpenTests(BackendsTestCase):
         self.assertEqual((self.last.method, self.last.url), (b"POST", b"http://a/api/chat"))
         # What a parsed body holds cannot name another model, nor turn streaming off.
         self.assertEqual(orjson.loads(self.last.body)["stream"], True)
+        self.assertEqual(self.sent, ["a"])
 
     def test_model_is_the_hosts(self) -> None:
         """The client's spelling of the model does not go upstream."""
@@ -104,7 +107,7 @@ class OpenTests(BackendsTestCase):
         self.assertEqual(self.backends.slots.tokens, 1)
         self.assertEqual(self.clock.getDelayedCalls(), [])
         stream.stop()
-        self.assertTrue(response.transport.closing)
+        self.assertTrue(response.transport.aborted)
         response.lose()
         self.at_rest()
 
@@ -165,7 +168,7 @@ class FailureTests(BackendsTestCase):
                 opening = self.open()
                 response = self.last.respond()
                 response.send(body)
-                self.assertTrue(response.transport.closing)
+                self.assertTrue(response.transport.aborted)
                 response.lose()
                 failure = self.failureResultOf(opening, UpstreamFailed)
                 self.assertNotIn("canary", str(failure.value))
@@ -189,25 +192,33 @@ class FailureTests(BackendsTestCase):
         """An encoding was never offered, so it is nonsense; the connection is closed."""
         opening = self.open()
         response = self.last.respond(content_encoding="gzip")
-        self.assertTrue(response.transport.closing)
+        self.assertTrue(response.transport.aborted)
         response.lose()
         self.refused(opening, UpstreamFailed, "encoding")
 
-    def test_long_error_body(self) -> None:
-        """An error's text is read up to a bound."""
-        opening = self.open()
-        response = self.last.respond(400)
-        response.send(b"x" * (MAX_ERROR_BYTES + 1))
-        self.assertTrue(response.transport.closing)
-        self.failureResultOf(opening, UpstreamFailed)
-        response.lose()
-        self.at_rest()
+    def test_unreadable_error_body(self) -> None:
+        """An error's text is read up to a bound; without it the status says enough."""
+        for status, kind, why in (
+            (400, InvalidRequest, "upstream"),
+            (404, NotAllowed, "model_gone"),
+            (503, UpstreamBusy, "503"),
+        ):
+            for body in (b"x" * (MAX_ERROR_BYTES + 1), b"half"):
+                with self.subTest(status=status, size=len(body)):
+                    self.setUp()
+                    opening = self.open()
+                    response = self.last.respond(status)
+                    response.send(body)
+                    self.assertEqual(response.transport.aborted, len(body) > MAX_ERROR_BYTES)
+                    response.lose()
+                    self.refused(opening, kind, why)
+                    self.assertEqual(self.missing, int(status == 404))
 
     def test_no_backend(self) -> None:
         """A model that no backend has cannot run."""
         model = made_model(backends=())
         ticket = evolve(made_ticket(), model=model)
-        opening = Deferred.fromCoroutine(self.backends.open(ticket))
+        opening = Deferred.fromCoroutine(self.backends.open(ticket, self.sent.append))
         self.refused(opening, UpstreamFailed, "no_backend")
 
 
@@ -229,7 +240,7 @@ class PhaseTests(BackendsTestCase):
         response.send(b'{"half')
 
         def closed() -> bool:
-            wanted = response.transport.closing
+            wanted = response.transport.aborted
             if wanted:
                 response.lose()
             return wanted
@@ -263,6 +274,7 @@ class SlotTests(BackendsTestCase):
         """As many as there are slots may wait, in order; further ones are refused at once."""
         openings = [self.open() for _ in range(4)]
         self.assertEqual(len(self.agent.asked), 2)
+        self.assertEqual(self.sent, ["a", "a"])
         self.failureResultOf(self.open(), UpstreamBusy)
         self.agent.asked[0].respond(500, b"-")
         self.failureResultOf(openings[0], UpstreamFailed)
@@ -315,6 +327,7 @@ class FailoverTests(BackendsTestCase):
                 response = self.last.respond()
                 response.send(FRAME)
                 self.assertEqual(self.successResultOf(opening).backend, "b")
+                self.assertEqual(self.sent, ["a", "b"])
                 response.finish()
                 self.at_rest()
 

@@ -9,7 +9,7 @@ from twisted.web.http_headers import Headers
 
 from neuronetz_twisted.dialects.frames import MAX_LINE_BYTES
 from neuronetz_twisted.errors import UpstreamNonsense
-from neuronetz_twisted.testing.upstream import ScriptedResponse
+from neuronetz_twisted.testing.agent import ScriptedResponse
 from neuronetz_twisted.upstream.stream import LineStream
 
 
@@ -90,12 +90,26 @@ class LineStreamTests(SynchronousTestCase):
         self.assertEqual(self.reader.heard, [b"one", "lost"])
         self.assertEqual(self.releases, 1)
 
-    def test_end_in_the_middle_of_a_line(self) -> None:
-        """Half a line is no end, however clean the framing."""
-        self.response.send(b"one\ntw")
-        self.stream.attach(self.reader)
+    def test_last_line_without_a_line_feed(self) -> None:
+        """A body that ends as its framing says ends its last line; one that is lost does not."""
+        for end, heard in (("finish", [b"one", b"two", "clean"]), ("lose", [b"one", "lost"])):
+            with self.subTest(end=end):
+                self.setUp()
+                self.response.send(b"one\ntwo")
+                self.stream.attach(self.reader)
+                getattr(self.response, end)()
+                self.assertEqual(self.reader.heard, heard)
+                self.assertEqual(self.releases, 1)
+
+    def test_only_line_without_a_line_feed(self) -> None:
+        """It is the first one, and read when the stream is."""
+        self.response.send(b"one")
+        self.assertNoResult(self.stream.first)
         self.response.finish()
-        self.assertEqual(self.reader.heard, [b"one", "lost"])
+        self.assertEqual(self.successResultOf(self.stream.first), b"one")
+        self.stream.attach(self.reader)
+        self.assertEqual(self.reader.heard, [b"one", "clean"])
+        self.assertEqual(self.releases, 1)
 
     def test_over_before_it_is_attached(self) -> None:
         """Lines and end of a short body wait for their reader; nothing is resumed."""
@@ -108,15 +122,15 @@ class LineStreamTests(SynchronousTestCase):
                 self.stream.attach(self.reader)
                 self.assertEqual(self.reader.heard, [b"one", b"two", word])
                 self.stream.stop()
-                self.assertFalse(self.transport.closing)
+                self.assertFalse(self.transport.aborted)
                 self.assertEqual(self.releases, 1)
 
     def test_end_before_a_line(self) -> None:
         """A body without a line fails `first`."""
-        for end in ("finish", "lose"):
-            with self.subTest(end=end):
+        for body, end in ((b"", "finish"), (b"\n", "finish"), (b"", "lose"), (b"half", "lose")):
+            with self.subTest(body=body, end=end):
                 self.setUp()
-                self.response.send(b"half")
+                self.response.send(body)
                 getattr(self.response, end)()
                 self.failureResultOf(self.stream.first, UpstreamNonsense)
                 self.assertEqual(self.releases, 1)
@@ -126,7 +140,7 @@ class LineStreamTests(SynchronousTestCase):
         self.response.send(b"one\n")
         self.stream.attach(self.reader)
         self.stream.stop()
-        self.assertTrue(self.transport.closing)
+        self.assertTrue(self.transport.aborted)
         self.assertEqual(self.releases, 0)
         self.response.send(b"two\n")
         self.stream.resume()
@@ -152,7 +166,7 @@ class LineStreamTests(SynchronousTestCase):
         """Who waits for the first line no more closes the connection."""
         self.stream.first.cancel()
         self.failureResultOf(self.stream.first, CancelledError)
-        self.assertTrue(self.transport.closing)
+        self.assertTrue(self.transport.aborted)
         self.response.send(b"one\n")
         self.response.lose()
         self.assertEqual(self.releases, 1)
@@ -162,10 +176,10 @@ class LineStreamTests(SynchronousTestCase):
         long = b"x" * (MAX_LINE_BYTES + 1)
         self.response.send(long)
         self.failureResultOf(self.stream.first, UpstreamNonsense)
-        self.assertTrue(self.transport.closing)
+        self.assertTrue(self.transport.aborted)
         self.setUp()
         self.response.send(b"one\n")
         self.stream.attach(self.reader)
         self.response.send(long)
         self.assertEqual(self.reader.heard, [b"one", "broken"])
-        self.assertTrue(self.transport.closing)
+        self.assertTrue(self.transport.aborted)

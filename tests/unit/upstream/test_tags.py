@@ -6,6 +6,15 @@ from twisted.trial.unittest import SynchronousTestCase
 from neuronetz_twisted.errors import UpstreamNonsense
 from neuronetz_twisted.upstream.tags import details_of, listings_of, version_of
 
+FORMAT = {
+    "parent_model": "",
+    "format": "gguf",
+    "family": "llama",
+    "families": ["llama"],
+    "parameter_size": "8B",
+    "quantization_level": "Q4_K_M",
+}
+
 
 class VersionTests(SynchronousTestCase):
     def test_versions(self) -> None:
@@ -44,7 +53,7 @@ class ListingsTests(SynchronousTestCase):
             "modified_at": "2026-01-01T00:00:00Z",
             "size": 5,
             "digest": "abc",
-            "details": {"family": "llama"},
+            "details": {"family": "llama", "parent_model": "/srv/blobs/x", "path": "x"},
             "path": "/root/.ollama",
         }
         expected = {
@@ -54,7 +63,7 @@ class ListingsTests(SynchronousTestCase):
                 "modified_at": "2026-01-01T00:00:00Z",
                 "size": 5,
                 "digest": "abc",
-                "details": {"family": "llama"},
+                "details": {"parent_model": "", "family": "llama"},
             }
         }
         self.assertEqual(listings_of(orjson.dumps({"models": [entry]}), 9), expected)
@@ -73,7 +82,8 @@ class ListingsTests(SynchronousTestCase):
             {"name": "kept", "size": "many", "digest": None},
         ]
         listings = listings_of(orjson.dumps({"models": entries}), 9)
-        self.assertEqual(listings, {"kept:latest": {"name": "kept", "model": "kept"}})
+        expected = {"name": "kept", "model": "kept", "details": {"parent_model": ""}}
+        self.assertEqual(listings, {"kept:latest": expected})
 
     def test_empty(self) -> None:
         """No models is an answer; Go writes null for an empty list."""
@@ -92,7 +102,7 @@ class DetailsTests(SynchronousTestCase):
     def test_fields(self) -> None:
         """Only what SPEC 3 lists, and only of its type."""
         shown = {
-            "details": {"family": "llama"},
+            "details": FORMAT,
             "model_info": {"general.architecture": "llama"},
             "capabilities": ["completion"],
             "parameters": "stop x",
@@ -102,4 +112,19 @@ class DetailsTests(SynchronousTestCase):
             ("system", "template", "license", "modelfile", "messages", "remote_host"), "secret"
         )
         self.assertEqual(details_of(orjson.dumps({**shown, **hidden})), shown)
-        self.assertEqual(details_of(b'{"capabilities":"completion","details":[]}'), {})
+        nothing = {"details": {"parent_model": ""}}
+        self.assertEqual(details_of(b'{"capabilities":"completion","details":[]}'), nothing)
+
+    def test_format(self) -> None:
+        """How a model is stored, without what it was made from and without what else there is."""
+        told = {**FORMAT, "parent_model": "/srv/blobs/sha256-1", "adapter": "/srv/x"}
+        body = orjson.dumps({"details": told})
+        self.assertEqual(details_of(body), {"details": FORMAT})
+        (listing,) = listings_of(
+            orjson.dumps({"models": [{"name": "a", "details": told}]}), 9
+        ).values()
+        self.assertEqual(listing["details"], FORMAT)
+        wrong = dict.fromkeys(told, 7)
+        self.assertEqual(
+            details_of(orjson.dumps({"details": wrong})), {"details": {"parent_model": ""}}
+        )
