@@ -50,7 +50,7 @@ REAL_ARGON2 = {"time_cost": 3, "memory_cost_kib": 65536, "parallelism": 4}
 MODEL = "llama3.2"
 START_S = 40.0
 
-_LISTENING = re.compile(r"listening on IPv4Address\(.*port=(\d+)\)")
+_LISTENING = re.compile(r"listening on http://127\.0\.0\.1:(\d+)")
 
 
 def marker() -> str:

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from twisted.trial.unittest import SkipTest
 
+from neuronetz_twisted.redis_target import RedisTarget
 from neuronetz_twisted.stores.embedded import EmbeddedError
 from neuronetz_twisted.stores.embedded.binaries import find_redis
-from neuronetz_twisted.redis_target import RedisTarget
 from tests.waiting import until
 
 

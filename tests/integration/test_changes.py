@@ -11,12 +11,13 @@ import psycopg
 from twisted.trial.unittest import SynchronousTestCase
 
 from neuronetz_twisted.stores.engine import connection_arguments
+from tests.figures import within
 from tests.gateway import marker, shared_stack
 from tests.http_client import Answer, Caller, ask, chat, request_bytes
 from tests.processes import eventually
 
-HOLDS_S = 1.0
-CUT_S = 10.0
+HOLDS_S = within(1.0)
+CUT_S = within(10.0)
 TENANT = "tenant-"
 
 

@@ -3,12 +3,13 @@
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.disconnects import PHASES, seconds_until_noticed
+from tests.figures import within
 from tests.gateway import marker, shared_stack
 from tests.http_client import Caller, ask, chat, request_bytes
 from tests.processes import eventually
 from tests.slow_reading import slow_stream
 
-NOTICED_S = 0.5
+NOTICED_S = within(0.5)
 """Ten times what is promised, since other tests run beside this one; `tests/long` is strict."""
 
 

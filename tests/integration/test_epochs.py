@@ -1,5 +1,6 @@
 """The triggers: each change of what a principal is made of is counted and told (SPEC 5)."""
 
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -9,6 +10,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.servers import admin_connection, new_database, service_connection
 from tests.tenants import KEY, OTHER, PREFIX, ROWS, TENANT
+
+LIFT = "UPDATE gateway.tenants SET epoch = epoch + 1000000000, changed_at = clock_timestamp()"
 
 
 @frozen
@@ -142,6 +145,37 @@ class Epochs(SynchronousTestCase):
                     self.told(),
                     [("tenant_changed", f"{TENANT} {epoch + 1}"), ("key_revoked", value)],
                 )
+
+    def test_revoked_once_more(self) -> None:
+        """A key that is revoked already changes no principal; the row is kept and told."""
+        revoke = f"INSERT INTO revocations (prefix) VALUES ('{PREFIX}')"
+        self.service.execute(revoke)
+        before = self.epochs()
+        self.told()
+        self.service.execute(revoke)
+        self.assertEqual(self.epochs(), before)
+        self.assertEqual(self.told(), [("key_revoked", PREFIX)])
+        rows = self.service.execute("SELECT count(*) FROM revocations").fetchone()
+        self.assertEqual(rows, (2,))
+
+    def test_lifted_after_a_restore(self) -> None:
+        """The statement for a restored database lifts every epoch, and each gateway hears of it."""
+        before = self.epochs()
+        self.told()
+        self.service.execute(LIFT)
+        after = self.epochs()
+        for tenant_id, (epoch, changed_at) in before.items():
+            self.assertEqual(after[tenant_id][0], epoch + 1_000_000_000)
+            self.assertGreater(after[tenant_id][1], changed_at)
+        self.assertEqual(
+            sorted(self.told()),
+            sorted(("tenant_changed", f"{name} {epoch}") for name, (epoch, _) in after.items()),
+        )
+
+    def test_the_document_says_so(self) -> None:
+        """What was tried here is what operators are told to run."""
+        text = (Path(__file__).parents[2] / "docs" / "SPEC.md").read_text(encoding="utf-8")
+        self.assertTrue(LIFT in " ".join(text.split()))
 
     def test_revocation_of_nothing_is_refused(self) -> None:
         """A mistyped prefix is an error, not a revocation that revokes nothing."""

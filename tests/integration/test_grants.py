@@ -54,7 +54,8 @@ class Grants(SynchronousTestCase):
             "CREATE FUNCTION gateway.mine() RETURNS int LANGUAGE sql AS 'SELECT 1'",
             "ALTER TABLE gateway.tenants DISABLE TRIGGER ALL",
             "DROP TRIGGER notify_key_revoked ON gateway.revocations",
-            "SELECT * FROM gateway.alembic_version",
+            "UPDATE gateway.alembic_version SET version_num = '0001'",
+            "DELETE FROM gateway.alembic_version",
             "SELECT gateway.notify_key_revoked()",
         ):
             with (
@@ -62,6 +63,11 @@ class Grants(SynchronousTestCase):
                 self.assertRaises(psycopg.errors.InsufficientPrivilege),
             ):
                 self.service.execute(statement)
+
+    def test_revision(self) -> None:
+        """The service may read which revision the schema is at."""
+        rows = self.service.execute("SELECT count(*) FROM gateway.alembic_version").fetchone()
+        self.assertEqual(rows, (1,))
 
     def test_working_tables(self) -> None:
         """What the service and the command line keep may be read, added, changed and deleted."""

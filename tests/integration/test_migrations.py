@@ -13,8 +13,12 @@ from sqlalchemy.pool import NullPool
 from twisted.trial.unittest import SynchronousTestCase
 
 from neuronetz_twisted.stores import migrate, tables
+from neuronetz_twisted.stores.faults import DatabaseFault
 from tests.servers import admin_connection, new_database, private_servers, service_connection
 from tests.tenants import ROWS
+
+# The advisory lock of `migrations/env.py`, which may never change.
+LOCK = 0x6E65_7572_6F6E_6574
 
 UPGRADE = """
 import os
@@ -97,6 +101,62 @@ class UpAndDown(SynchronousTestCase):
         migrate.upgrade(self.url)
         migrate.downgrade(self.url, "base")
         self.connection.execute("SELECT id FROM console.notes")
+
+
+class Refusals(SynchronousTestCase):
+    """What keeps a migration from being made is one plain line, and nothing is changed."""
+
+    def setUp(self) -> None:
+        """An empty database, and little patience."""
+        self.url = new_database(self, migrated=False).admin_url
+        self.connection = admin_connection(self, self.url)
+        self.patch(migrate, "LOCK_TIMEOUT_S", 0.2)
+
+    def refusal(self, url: str) -> str:
+        """The line."""
+        with self.assertRaises(DatabaseFault) as caught:
+            migrate.upgrade(url)
+        self.assertNotIn("\n", str(caught.exception))
+        return str(caught.exception)
+
+    def test_another_migration(self) -> None:
+        """One that does not end is not waited for without end."""
+        self.connection.execute("SELECT pg_advisory_lock(%s)", (LOCK,))
+        self.assertEqual(self.refusal(self.url), "another migration of this database is running")
+        self.assertEqual(objects(self.connection), [])
+        self.connection.execute("SELECT pg_advisory_unlock(%s)", (LOCK,))
+        migrate.upgrade(self.url)
+
+    def test_table_in_use(self) -> None:
+        """Nor is a session that holds a table."""
+        migrate.upgrade(self.url, "0001")
+        with self.connection.transaction():
+            self.connection.execute("LOCK TABLE gateway.tenants")
+            self.assertIn("a table is in use", self.refusal(self.url))
+        self.assertEqual(migrate.current(self.url), "0001")
+
+    def test_newer_database(self) -> None:
+        """A revision that this version does not know is left alone."""
+        migrate.upgrade(self.url)
+        self.connection.execute("UPDATE gateway.alembic_version SET version_num = '9999'")
+        self.assertEqual(
+            self.refusal(self.url),
+            "the database is at revision 9999, newer than this version knows",
+        )
+        with self.assertRaisesRegex(DatabaseFault, "9999"):
+            migrate.downgrade(self.url, "base")
+
+    def test_role_that_may_not(self) -> None:
+        """The server's own words say what is missing."""
+        url = new_database(self, migrated=False).url
+        self.assertIn("the database refuses: permission denied", self.refusal(url))
+
+    def test_server_that_is_away(self) -> None:
+        """Nobody listens, and no password is told."""
+        nowhere = make_url(self.url).update_query_dict({"host": "/nowhere"})
+        line = self.refusal(nowhere.render_as_string(hide_password=False))
+        self.assertIn("the database cannot be reached: ", line)
+        self.assertNotIn(str(nowhere.password), line)
 
 
 class OwnRole(SynchronousTestCase):

@@ -7,16 +7,17 @@ from threading import Event, Thread
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.figures import within
 from tests.gateway import Stack, marker, shared_stack
 from tests.http_client import Answer, Caller, ask, burst, chat, request_bytes
 from tests.processes import eventually
 
 CACHE_TTL_S = 4.0
-REDIS_ANSWER_S = 0.5
-COLD_ANSWER_S = 2.0
-BACK_S = 2.0
+REDIS_ANSWER_S = within(0.5)
+COLD_ANSWER_S = within(2.0)
+BACK_S = within(2.0)
 RESTART_S = 10.0
-REACTOR_STALL_S = 0.25
+REACTOR_STALL_S = within(0.25)
 """More than any turn of the reactor may take, less than any deadline of a store."""
 
 CROWD = 100

@@ -17,8 +17,8 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import TestCase
 
 from neuronetz_twisted.errors import RedisUnavailable
-from neuronetz_twisted.stores.redis import RedisGate
 from neuronetz_twisted.redis_target import RedisTarget
+from neuronetz_twisted.stores.redis import RedisGate
 from tests.integration.killable_redis import KillableRedis
 from tests.waiting import reactor, until
 
