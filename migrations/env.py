@@ -7,7 +7,10 @@ from the `alembic` command, which finds the database in DATABASE_ADMIN_URL.
 import os
 
 from alembic import context
+from alembic.util import CommandError
+from psycopg.errors import LockNotAvailable
 from sqlalchemy import Connection, create_engine, text
+from sqlalchemy.exc import OperationalError
 
 SCHEMA = "gateway"
 VERSION_TABLE = "alembic_version"
@@ -20,13 +23,23 @@ def migrate(connection: Connection) -> None:
         connection=connection, version_table_schema=SCHEMA, version_table=VERSION_TABLE
     )
     with context.begin_transaction():
-        connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
+        wait_for_others(connection)
         connection.execute(text(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}"))
         context.run_migrations()
         if not context.get_context().get_current_heads():
             # The books cannot be closed by the migration that is still being entered in them.
             connection.execute(text(f"DROP TABLE IF EXISTS {SCHEMA}.{VERSION_TABLE}"))
             connection.execute(text(f"DROP SCHEMA {SCHEMA}"))
+
+
+def wait_for_others(connection: Connection) -> None:
+    """Take the lock, within the session's `lock_timeout`."""
+    try:
+        connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
+    except OperationalError as error:
+        if isinstance(error.orig, LockNotAvailable):
+            raise CommandError("another migration of this database is running") from None
+        raise
 
 
 def run() -> None:

@@ -7,21 +7,22 @@ before, and the stop goes the other way, one service after the other.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from attrs import evolve, frozen
 from twisted.application.service import IService, MultiService, Service
 from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
-from twisted.internet.error import CannotListenError
-from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 
 from neuronetz_twisted.config import Settings
-from neuronetz_twisted.edge.site import EdgeService
-from neuronetz_twisted.relay.live import LiveAnswers
+from neuronetz_twisted.edge.site import CannotOpen, EdgeService
+from neuronetz_twisted.relay.live import LiveCalls
 from neuronetz_twisted.stores.embedded import EmbeddedError, EmbeddedServers
 from neuronetz_twisted.stores.embedded.service import EmbeddedService
-from neuronetz_twisted.stores.migrate import upgrade
+from neuronetz_twisted.stores.faults import DatabaseFault
+from neuronetz_twisted.stores.migrate import owner_url, upgrade
+from neuronetz_twisted.stores.threads import in_own_thread
 from neuronetz_twisted.variables import EMBEDDED
 
 STOP_S = 15.0
@@ -34,7 +35,7 @@ class Parts:
 
     services: Sequence[IService]
     edge: EdgeService
-    live: LiveAnswers
+    live: LiveCalls
 
 
 class Gateway(MultiService):
@@ -82,16 +83,16 @@ class Gateway(MultiService):
         try:
             settings = await self._with_embedded_servers()
             if self._migrate:
-                admin_url = settings.database_admin_url or settings.database_url
-                pool = self._reactor.getThreadPool()
-                await deferToThreadPool(self._reactor, pool, upgrade, admin_url)
+                migration = partial(upgrade, owner_url(settings))
+                # Not in the reactor's pool, which a stop of the process would wait for.
+                await in_own_thread(self._reactor, migration, "migration")
             parts = self._parts = self._wire(settings, self._reactor)
             for service in (*parts.services, parts.edge):
                 service.setServiceParent(self)
             await parts.edge.listen()
         except CancelledError:
             self._log.info("stopped before the start was complete")
-        except (EmbeddedError, CannotListenError) as error:
+        except (EmbeddedError, DatabaseFault, CannotOpen) as error:
             self._fail(f"the gateway cannot start: {error}")
         except Exception:  # noqa: BLE001 - the outermost wall: a half-started process must end
             self._log.failure("the gateway cannot start")

@@ -62,8 +62,8 @@ DECLARE
         (SELECT key_id FROM gateway.api_key_credentials WHERE prefix = NEW.prefix)
     );
 BEGIN
-    UPDATE gateway.api_keys SET status = 'revoked' WHERE id = revoked;
-    IF NOT FOUND THEN
+    UPDATE gateway.api_keys SET status = 'revoked' WHERE id = revoked AND status <> 'revoked';
+    IF NOT FOUND AND NOT EXISTS (SELECT FROM gateway.api_keys WHERE id = revoked) THEN
         RAISE foreign_key_violation
             USING MESSAGE = 'no key to revoke: ' || coalesce(NEW.prefix, NEW.key_id::text);
     END IF;

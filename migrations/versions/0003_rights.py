@@ -32,6 +32,8 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON gateway.tenants, gateway.tenant_limits, 
     gateway.instances TO gateway_app;
 -- Partitions get no right of their own: all that is allowed goes through the parent.
 GRANT SELECT, INSERT ON gateway.audit_log, gateway.revocations TO gateway_app;
+-- The service looks whether the schema is the one that it was written for.
+GRANT SELECT ON gateway.alembic_version TO gateway_app;
 """
 
 # The role stays if it can log in (the embedded servers made it) or means something elsewhere.

@@ -13,20 +13,18 @@ from typing import IO, Any, TypeVar
 import click
 from attrs import field, frozen
 from sqlalchemy import Connection, Engine
-from sqlalchemy.exc import ArgumentError, DBAPIError
 
-from neuronetz_twisted.cli.output import PROGRAM, Fault
+from neuronetz_twisted import PROGRAM
+from neuronetz_twisted.cli.output import Fault
 from neuronetz_twisted.config import ConfigError, Loaded, Settings, load
 from neuronetz_twisted.stores import migrate
 from neuronetz_twisted.stores.embedded import EmbeddedError, EmbeddedUrls, attached_or_started
-from neuronetz_twisted.stores.engine import database_url, first_line, service_engine
+from neuronetz_twisted.stores.engine import service_engine
+from neuronetz_twisted.stores.faults import DatabaseFault, NotMigrated, plain_faults
 from neuronetz_twisted.stores.records import RecordError
 from neuronetz_twisted.variables import EMBEDDED
 
 T = TypeVar("T")
-
-# Tables, columns, types or the schema itself are not there.
-_MISSING = {"42P01", "42703", "42704", "3F000"}
 
 
 class WrongConfiguration(Fault):
@@ -44,17 +42,10 @@ class WrongConfiguration(Fault):
             click.echo(f"{PROGRAM}: {fault}", file=file, err=file is None)
 
 
-class NotMigrated(Fault):
-    """The database lacks what this version needs."""
-
-    def __init__(self) -> None:
-        super().__init__(f"the database is not migrated: run {PROGRAM} migrate")
-
-
 def loaded() -> Loaded:
     """The settings of the current environment and directory. Raises `WrongConfiguration`."""
     try:
-        return load(os.environ, Path.cwd())
+        return load(os.environ, Path())
     except ConfigError as error:
         raise WrongConfiguration(error) from None
 
@@ -68,17 +59,17 @@ class OperatorDatabase:
 
     def run(self, fn: Callable[[Connection], T]) -> T:
         """Call `fn` with a connection in a transaction of its own. Raises `Fault`."""
-        try:
-            return self._transact(fn)
-        except NotMigrated:
-            if self.admin_url is None:
-                raise
         with database_faults():
+            try:
+                return self._transact(fn)
+            except NotMigrated:
+                if self.admin_url is None:
+                    raise
             migrate.upgrade(self.admin_url)
-        return self._transact(fn)
+            return self._transact(fn)
 
     def _transact(self, fn: Callable[[Connection], T]) -> T:
-        with database_faults(), self.engine.begin() as connection:
+        with plain_faults(), self.engine.begin() as connection:
             return fn(connection)
 
 
@@ -107,39 +98,17 @@ def embedded_postgres(settings: Settings) -> Iterator[EmbeddedUrls]:
 
 @contextmanager
 def database_faults() -> Iterator[None]:
-    """Turn what a database or its driver raises into one plain line, without any parameter."""
+    """Tell what the database or the operator's queries refuse in the block. Raises `Fault`."""
     try:
         yield
-    except RecordError as error:
+    except (DatabaseFault, RecordError) as error:
         raise Fault(str(error)) from None
-    except DBAPIError as error:
-        raise _fault_of(error) from None
-
-
-def checked(url: str) -> str:
-    """A database's URL that can be read. Raises `Fault`, which repeats no part of the URL."""
-    try:
-        database_url(url)
-    except (ArgumentError, ValueError):
-        raise Fault("the database's URL cannot be read: is its password percent-encoded?") from None
-    return url
 
 
 @contextmanager
 def _engine(url: str) -> Iterator[Engine]:
-    engine = service_engine(checked(url), application_name=f"{PROGRAM} cli")
+    engine = service_engine(url, application_name=f"{PROGRAM} cli")
     try:
         yield engine
     finally:
         engine.dispose()
-
-
-def _fault_of(error: DBAPIError) -> Fault:
-    words = first_line(error.orig)
-    state = getattr(error.orig, "sqlstate", None)
-    # The driver gives no state for a session that could not begin. Its role comes with the schema.
-    if state in _MISSING or words.endswith('role "gateway_app" does not exist'):
-        return NotMigrated()
-    if state is None:
-        return Fault(f"the database cannot be reached: {words}")
-    return Fault(f"the database refuses: {words}")

@@ -35,18 +35,25 @@ _DEAD_PEER = {
 def database_url(url: str) -> URL:
     """A URL as SQLAlchemy takes it; `postgresql://` means psycopg 3 too.
 
-    Raises `sqlalchemy.exc.ArgumentError` where the text is no URL.
+    Raises `sqlalchemy.exc.ArgumentError` where the text is no URL; the configuration holds none.
     """
     return make_url(url).set(drivername="postgresql+psycopg")
 
 
-def session_arguments(application_name: str) -> dict[str, Any]:
-    """What `psycopg.connect` is told beside the address of the server."""
+def peer_arguments(application_name: str) -> dict[str, Any]:
+    """What `psycopg.connect` is told by everybody, so that a server that vanished is noticed."""
     return {
         "connect_timeout": CONNECT_TIMEOUT_S,
         "application_name": application_name,
-        "options": " ".join(f"-c {name}={value}" for name, value in _SESSION.items()),
         **_DEAD_PEER,
+    }
+
+
+def session_arguments(application_name: str) -> dict[str, Any]:
+    """What a session of the service is told beside the address of the server."""
+    return {
+        **peer_arguments(application_name),
+        "options": " ".join(f"-c {name}={value}" for name, value in _SESSION.items()),
     }
 
 
@@ -72,8 +79,3 @@ def service_engine(url: str, *, application_name: str, pool_size: int = 1) -> En
         hide_parameters=True,
         use_native_hstore=False,
     )
-
-
-def first_line(error: BaseException | None) -> str:
-    """A driver's words for a log line, without the statement, its parameters or further lines."""
-    return " ".join(str(error).split("\n", 1)[0].split())

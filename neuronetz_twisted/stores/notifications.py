@@ -16,19 +16,20 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from neuronetz_twisted.errors import DatabaseUnavailable
-from neuronetz_twisted.stores.engine import first_line
+from neuronetz_twisted.stores.faults import first_line
 
 
 @implementer(IReadDescriptor)
 @define(eq=False)
 class Notifications:
-    """Hands each notification's channel and payload to `heard`.
+    """Calls `heard` whenever notifications have arrived; what they say is not read.
 
-    `lost` fires with the reason, for people, when the connection breaks. Whoever made it closes it.
+    `lost` fires with the reason, for people, when the connection breaks. Whoever made it closes it,
+    and the connection.
     """
 
     connection: psycopg.Connection
-    heard: Callable[[str, str], object]
+    heard: Callable[[], object]
     lost: Deferred[str] = field(factory=Deferred)
     _descriptor: int = field()
 
@@ -51,11 +52,8 @@ class Notifications:
             connection.consume_input()
         except psycopg.OperationalError as error:
             return Failure(DatabaseUnavailable(first_line(error)))
-        while (notification := connection.notifies()) is not None:
-            self.heard(
-                notification.relname.decode("utf-8", "replace"),
-                notification.extra.decode("utf-8", "replace"),
-            )
+        if list(iter(connection.notifies, None)):
+            self.heard()
         return None
 
     def connectionLost(self, reason: Failure) -> None:
@@ -64,8 +62,7 @@ class Notifications:
             self.lost.callback(reason.getErrorMessage())
 
     def close(self) -> None:
-        """Close the connection and the duplicate; the reactor no longer watches it."""
+        """Close the duplicate, which the reactor no longer watches."""
         if self._descriptor != -1:
             os.close(self._descriptor)
             self._descriptor = -1
-            self.connection.close()

@@ -1,17 +1,20 @@
 """Hears of every change to a tenant or key within a second, also when the messenger is shot.
 
-PostgreSQL's notifications bring most changes within milliseconds. They are lost while the
-connection is, so each new connection is followed by a look at all tenants, and twice a second all
-that changed in the last minute is read again (SPEC 5). There is no high-water mark: transactions
-commit in another order than they began, so a mark would pass over the slow ones. The receiver
-hears of the same epoch many times and keeps the largest.
+A notification of PostgreSQL only wakes: the tables say what is true, since any login of the
+database may send one. Notifications are lost while the connection is, so each new connection is
+followed by a look at all tenants, and twice a second all that changed in the last minute is read
+again (SPEC 5). There is no high-water mark: transactions commit in another order than they began,
+so a mark would pass over the slow ones. The receiver hears of the same epoch many times and keeps
+the largest.
+
+An outage is told by `DatabaseThreads`, once for all its callers; here it is a line for debugging.
 """
 
 from collections.abc import Awaitable, Callable
+from contextlib import closing
 from functools import partial
 from math import inf
 from typing import Any, Protocol, TypeVar
-from uuid import UUID
 
 import psycopg
 from sqlalchemy import Connection
@@ -31,6 +34,8 @@ T = TypeVar("T")
 TENANT_CHANGED = "tenant_changed"
 KEY_REVOKED = "key_revoked"
 POLL_S = 0.5
+LEAST_PAUSE_S = 0.02
+"""Between two readings, however many notifications arrive."""
 WINDOW_S = 60.0
 FIRST_DELAY_S = 0.1
 LONGEST_DELAY_S = 5.0
@@ -91,7 +96,7 @@ class RevocationListener(Service):
         self._read_at = -inf
         self._nap: Deferred[None] | None = None
         self._woken = False
-        self._troubles: dict[str, str] = {}
+        self._faulty: set[str] = set()
         self._flows: list[Deferred[None]] = []
 
     @property
@@ -102,43 +107,43 @@ class RevocationListener(Service):
     def startService(self) -> None:
         """Begin to listen and to read."""
         super().startService()
-        self._flows = [
-            Deferred.fromCoroutine(self._keep_listening()),
-            Deferred.fromCoroutine(self._keep_reading()),
-        ]
+        for flow in (self._keep_listening(), self._keep_reading()):
+            running = Deferred.fromCoroutine(flow)
+            running.addErrback(self._ended)
+            self._flows.append(running)
 
     def stopService(self) -> None:
         """Stop at once: connection and timers are gone when this returns."""
         super().stopService()
         flows, self._flows = self._flows, []
         for flow in flows:
-            flow.addErrback(_expect_cancellation)
             flow.cancel()
+
+    def _ended(self, failure: Failure) -> None:
+        if not failure.check(CancelledError):
+            self._log.failure("changes are no longer heard of", failure=failure)
 
     async def _keep_listening(self) -> None:
         delay = FIRST_DELAY_S
         while True:
-            connection = await self._attempt(
-                "listening for changes", self._database.dedicated(_subscribe)
-            )
-            if connection is not None:
+            if await self._attempt("listening for changes", self._listen()):
                 delay = FIRST_DELAY_S
-                reason = await self._listen(connection)
-                self._note("listening for changes", reason)
             await self._pause(delay)
             delay = min(2 * delay, LONGEST_DELAY_S)
 
-    async def _listen(self, connection: psycopg.Connection) -> str:
-        """Hear notifications until the connection is lost; why it was."""
-        notifications = Notifications(connection, self._heard)
-        self._reactor.addReader(notifications)
-        # Whatever was sent before this connection listened is heard by no other means.
-        self._read_all_now()
-        try:
-            return await notifications.lost
-        finally:
-            self._reactor.removeReader(notifications)
-            notifications.close()
+    async def _listen(self) -> bool:
+        """Be woken by notifications until the connection is lost."""
+        connection = await self._database.dedicated(_subscribe)
+        with closing(connection), closing(Notifications(connection, self._wake)) as notifications:
+            try:
+                self._reactor.addReader(notifications)
+                # Whatever was sent before this connection listened is heard by no other means.
+                self._read_all_now()
+                reason = await notifications.lost
+            finally:
+                self._reactor.removeReader(notifications)
+        self._log.debug("listening for changes: {reason}", reason=reason)
+        return True
 
     async def _keep_reading(self) -> None:
         while True:
@@ -162,39 +167,21 @@ class RevocationListener(Service):
         return True
 
     async def _attempt(self, what: str, asked: Awaitable[T]) -> T | None:
-        """The answer, or None where there is none for now; logs when that begins and ends."""
+        """The answer, or None where there is none for now; a fault is logged until it is over."""
         try:
             answer = await asked
         except CancelledError:
             raise
         except DatabaseUnavailable as error:
-            self._note(what, str(error))
+            self._log.debug("{what}: {reason}", what=what, reason=str(error))
+            return None
         except Exception:  # noqa: BLE001 - the outermost loop: a later round may do
-            if self._note(what, "a fault of ours"):
+            if what not in self._faulty:
+                self._faulty.add(what)
                 self._log.failure("{what} failed", what=what)
-        else:
-            self._note(what, None)
-            return answer
-        return None
-
-    def _note(self, what: str, trouble: str | None) -> bool:
-        """Log a change between good and bad; whether it went bad just now."""
-        before = self._troubles.pop(what, None)
-        if trouble is not None:
-            self._troubles[what] = trouble
-        if trouble is not None and before is None:
-            self._log.warn("{what}: interrupted, {reason}", what=what, reason=trouble)
-        if trouble is None and before is not None:
-            self._log.info("{what}: resumed", what=what)
-        return trouble is not None and before is None
-
-    def _heard(self, channel: str, payload: str) -> None:
-        change = _change(payload) if channel == TENANT_CHANGED else None
-        if change is not None:
-            self._listener(*change)
-        else:
-            # It names no tenant, or is not ours at all: the tables say what there is to know.
-            self._wake()
+            return None
+        self._faulty.discard(what)
+        return answer
 
     def _read_all_now(self) -> None:
         self._everything = True
@@ -202,10 +189,11 @@ class RevocationListener(Service):
 
     async def _doze(self) -> None:
         """Wait for the next reading, or until woken, also if that was while reading."""
+        await self._pause(LEAST_PAUSE_S)
         if not self._woken:
             self._nap = Deferred()
             try:
-                await self._pause(POLL_S, self._nap)
+                await self._pause(POLL_S - LEAST_PAUSE_S, self._nap)
             finally:
                 self._nap = None
         self._woken = False
@@ -228,15 +216,3 @@ class RevocationListener(Service):
 def _subscribe(connection: psycopg.Connection) -> None:
     connection.execute(f"LISTEN {TENANT_CHANGED}")
     connection.execute(f"LISTEN {KEY_REVOKED}")
-
-
-def _change(payload: str) -> tuple[UUID, int] | None:
-    tenant_id, _, epoch = payload.partition(" ")
-    try:
-        return UUID(tenant_id), int(epoch)
-    except ValueError:
-        return None
-
-
-def _expect_cancellation(failure: Failure) -> None:
-    failure.trap(CancelledError)

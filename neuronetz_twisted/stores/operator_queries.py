@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any, TypedDict, Unpack
 from uuid import UUID
 
-from sqlalchemy import Connection, Row, Text, cast, func, insert, or_, select, update
+from sqlalchemy import Connection, Row, Table, Text, cast, func, insert, or_, select, update
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlalchemy.dialects.postgresql import insert as upsert
 
@@ -53,13 +53,8 @@ def create_tenant(
     limits: Limits | None = None,
 ) -> UUID:
     """Add a tenant and return its id. Raises NameTaken."""
-    statement = (
-        upsert(tenants)
-        .values(name=name, allow_all_models=allow_all_models, allowed_models=sorted(models))
-        .on_conflict_do_nothing(index_elements=[tenants.c.name])
-        .returning(tenants.c.id)
-    )
-    tenant_id: UUID | None = connection.execute(statement).scalar_one_or_none()
+    row = {"name": name, "allow_all_models": allow_all_models, "allowed_models": sorted(models)}
+    tenant_id: UUID | None = _insert_unless_taken(connection, tenants, ["name"], **row)
     if tenant_id is None:
         raise NameTaken("tenant", name)
     if limits is not None:
@@ -127,30 +122,22 @@ def create_key(  # noqa: PLR0913 - a key has that many properties
     `secret_hash` is the argon2id hash of the whole key. Raises NoSuchTenant, NameTaken, and
     PrefixTaken, for which the caller makes another key.
     """
-    statement = (
-        upsert(api_keys)
-        .values(
-            tenant_id=_tenant_id(connection, tenant),
-            name=name,
-            scopes=sorted(scope.value for scope in scopes),
-            allow_all_models=allow_all_models,
-            allowed_models=None if models is None else sorted(models),
-            expires_at=expires_at,
-            prompt_logging=prompt_logging,
-        )
-        .on_conflict_do_nothing(index_elements=[api_keys.c.tenant_id, api_keys.c.name])
-        .returning(api_keys.c.id)
+    key_id: UUID | None = _insert_unless_taken(
+        connection,
+        api_keys,
+        ["tenant_id", "name"],
+        tenant_id=_tenant_id(connection, tenant),
+        name=name,
+        scopes=sorted(scope.value for scope in scopes),
+        allow_all_models=allow_all_models,
+        allowed_models=None if models is None else sorted(models),
+        expires_at=expires_at,
+        prompt_logging=prompt_logging,
     )
-    key_id: UUID | None = connection.execute(statement).scalar_one_or_none()
     if key_id is None:
         raise NameTaken("key", name)
-    credential = (
-        upsert(api_key_credentials)
-        .values(prefix=prefix, key_id=key_id, secret_hash=secret_hash)
-        .on_conflict_do_nothing(index_elements=[api_key_credentials.c.prefix])
-        .returning(api_key_credentials.c.prefix)
-    )
-    if connection.execute(credential).scalar_one_or_none() is None:
+    credential = {"prefix": prefix, "key_id": key_id, "secret_hash": secret_hash}
+    if _insert_unless_taken(connection, api_key_credentials, ["prefix"], **credential) is None:
         raise PrefixTaken
     if limits is not None:
         connection.execute(insert(key_limits).values(key_id=key_id, **limits.as_row()))
@@ -217,6 +204,19 @@ def revoke(connection: Connection, reference: str, reason: str = "") -> None:
     connection.execute(
         insert(revocations).values(key_id=_key_id(connection, reference), reason=reason)
     )
+
+
+def _insert_unless_taken(
+    connection: Connection, table: Table, unique: Collection[str], **values: Any
+) -> Any:
+    """Insert a row and return its primary key; None where these columns' values are in use."""
+    statement = (
+        upsert(table)
+        .values(values)
+        .on_conflict_do_nothing(index_elements=unique)
+        .returning(*table.primary_key)
+    )
+    return connection.execute(statement).scalar_one_or_none()
 
 
 def _key_id(connection: Connection, reference: str) -> UUID:

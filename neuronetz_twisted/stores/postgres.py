@@ -6,6 +6,9 @@ keeps them on this side.
 A pooled connection is not pinged before use, which would cost each transaction a round trip. An
 idle connection has nothing to say, so one that can be read was closed by the server: looking takes
 microseconds, and one dead connection empties the pool. So a restart of the server costs no errors.
+
+Before the first transaction the schema's revision is read. Until it is the right one, the database
+counts as unavailable; a migration that is run meanwhile heals it (SPEC 14).
 """
 
 import select
@@ -23,8 +26,10 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from neuronetz_twisted.errors import DatabaseUnavailable
-from neuronetz_twisted.stores.engine import connection_arguments, first_line, service_engine
+from neuronetz_twisted.stores.engine import connection_arguments, service_engine
+from neuronetz_twisted.stores.faults import WrongSchema, lacks_schema, unavailable
 from neuronetz_twisted.stores.lifeline import Lifeline
+from neuronetz_twisted.stores.migrate import require_head
 from neuronetz_twisted.stores.threads import (
     BoundedThreads,
     ThreadedReactor,
@@ -74,7 +79,8 @@ class DatabaseThreads(Service):
         event.listen(self._engine, "checkout", self._checked_out)
         event.listen(self._engine, "checkin", self._checked_in)
         self._current = threading.local()
-        self._away = False
+        self._schema_seen = False
+        self._trouble: type[BaseException] | None = None
 
     def startService(self) -> None:
         """Take calls; nothing is connected before the first."""
@@ -90,11 +96,13 @@ class DatabaseThreads(Service):
         """Call `fn` with a connection inside a transaction of its own, in a thread.
 
         `fn` returns a plain value and touches nothing of the reactor's. Fails with
-        `DatabaseUnavailable` when the server is away, read-only or too slow, or too much is in
-        flight; whether a transaction that failed so has committed is then unknown. Any other error
-        of `fn` passes through and rolls back. Cancelling gives up the answer, not the transaction.
+        `DatabaseUnavailable` when the server is away, read-only, not migrated or too slow, or too
+        much is in flight; whether a transaction that failed so has committed is then unknown. Any
+        other error of `fn` passes through and rolls back. Cancelling gives up the answer, not the
+        transaction.
         """
-        return self._noted(self._threads.call(partial(self._transact, fn)))
+        answer = self._threads.call(partial(self._transact, fn))
+        return answer.addCallbacks(self._note_there, self._note_failure)
 
     def dedicated(
         self, prepare: Callable[[psycopg.Connection], object]
@@ -104,16 +112,22 @@ class DatabaseThreads(Service):
         `prepare` is called with it in the thread. Fails with `DatabaseUnavailable` as `run` does.
         """
         opening = self._threads.call(partial(self._open, prepare), late=psycopg.Connection.close)
-        return self._noted(opening)
+        return opening.addErrback(self._note_failure)
 
     def _transact(self, fn: Callable[[Connection], T], lifeline: Lifeline) -> T:
         self._current.lifeline = lifeline
         try:
             with self._engine.begin() as connection:
+                if not self._schema_seen:
+                    require_head(connection)
+                    self._schema_seen = True
                 return fn(connection)
         except DBAPIError as error:
+            if lacks_schema(error.orig):
+                # Perhaps it was taken back: the next call looks.
+                self._schema_seen = False
             if _is_unavailable(error):
-                raise DatabaseUnavailable(first_line(error.orig)) from None
+                raise unavailable(error.orig) from None
             raise
 
     def _open(
@@ -128,7 +142,7 @@ class DatabaseThreads(Service):
                 connection.close()
                 raise
         except psycopg.OperationalError as error:
-            raise DatabaseUnavailable(first_line(error)) from None
+            raise unavailable(error) from None
         return connection
 
     def _connected(self, connection: psycopg.Connection, record: Any) -> None:
@@ -144,24 +158,23 @@ class DatabaseThreads(Service):
         # Before the pool has it back: a late cut must not hit the next call's work.
         self._current.lifeline.release()
 
-    def _noted(self, answer: Deferred[T]) -> Deferred[T]:
-        """Write one line when the database goes away, and one when it is back."""
-        return answer.addCallbacks(self._note_there, self._note_failure)
-
     def _note_there(self, result: T) -> T:
-        if self._away:
-            self._away = False
+        if self._trouble is not None:
+            self._trouble = None
             self._log.info("the database is back")
         return result
 
     def _note_failure(self, failure: Failure) -> Failure:
+        """Write one line for each trouble when it begins, whoever was the first to meet it."""
         if failure.check(TooManyCalls, CancelledError):
             return failure
-        if not failure.check(DatabaseUnavailable):
+        trouble = failure.check(WrongSchema, DatabaseUnavailable)
+        if trouble is None:
             return self._note_there(failure)
-        if not self._away:
-            self._away = True
-            self._log.warn("the database is away: {reason}", reason=failure.getErrorMessage())
+        if trouble is not self._trouble:
+            self._trouble = trouble
+            text = "{reason}" if trouble is WrongSchema else "the database is away: {reason}"
+            self._log.warn(text, reason=failure.getErrorMessage())
         return failure
 
 

@@ -149,6 +149,8 @@ class RedisGate(Service):
             connection = cast("RedisConnection", await self._endpoint.connect(self._connections))
         except (ConnectError, ConnectingCancelledError, DNSLookupError) as error:
             raise RedisUnavailable(str(error)) from error
+        except ValueError as error:
+            raise RedisUnavailable("its host is no valid name") from error
         try:
             await connection.greet(self._target)
         except (RedisUnavailable, CancelledError):

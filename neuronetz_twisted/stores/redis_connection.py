@@ -7,6 +7,7 @@ the server costs the calls that it delayed, a long one costs the connection.
 """
 
 from collections.abc import Sequence
+from functools import partial
 
 from twisted.internet.defer import Deferred, fail
 from twisted.internet.interfaces import IReactorTime, ITCPTransport
@@ -17,6 +18,7 @@ from txredisapi import HiredisProtocol, InvalidData, ResponseError
 from neuronetz_twisted.errors import RedisUnavailable
 from neuronetz_twisted.redis_target import RedisTarget
 from neuronetz_twisted.seams import RedisArgument, RedisReply, Script
+from neuronetz_twisted.stores.patience import Patience
 
 _LATE = "it did not answer in time"
 _LARGEST_REPLY = 16 * 1024 * 1024
@@ -52,7 +54,7 @@ class RedisConnection(HiredisProtocol):
     def __init__(self, clock: IReactorTime, *, timeout_s: float, limit: int) -> None:
         super().__init__(charset=None, convertNumbers=False, replyTimeout=2 * timeout_s)
         # What txredisapi has there is the global reactor's.
-        self.callLater = clock.callLater
+        self.callLater = partial(Patience, clock)
         self.lost: Deferred[str] = Deferred()
         self._clock = clock
         self._timeout_s = timeout_s
@@ -165,7 +167,7 @@ class RedisConnection(HiredisProtocol):
             if not waiting.called:
                 waiting.errback(RedisUnavailable(f"Redis is away: {_LATE}"))
 
-        deadline = self._clock.callLater(self._timeout_s, expired)
+        deadline = Patience(self._clock, self._timeout_s, expired)
 
         def settled(result: RedisReply | Failure) -> None:
             if deadline.active():

@@ -14,6 +14,7 @@ from attrs import define
 from twisted.internet.defer import Deferred, fail
 from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 from twisted.python.threadpool import ThreadPool
 
 from neuronetz_twisted.errors import DatabaseUnavailable
@@ -68,6 +69,24 @@ class _DaemonThread(Thread):
 
 class _DaemonThreads(ThreadPool):
     threadFactory = _DaemonThread
+
+
+def in_own_thread(reactor: ThreadedReactor, work: Callable[[], T], name: str) -> Deferred[T]:
+    """Call `work`, however long it takes, in a thread that does not keep the process from ending.
+
+    Cancelling gives up the answer, not the work.
+    """
+    answer: Deferred[T] = Deferred()
+
+    def call() -> None:
+        try:
+            result: T | Failure = work()
+        except BaseException:  # noqa: BLE001 - whatever it is, it is the caller's
+            result = Failure()
+        reactor.callFromThread(answer.callback, result)
+
+    _DaemonThread(target=call, name=name).start()
+    return answer
 
 
 @define(eq=False)

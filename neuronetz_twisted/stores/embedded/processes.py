@@ -1,6 +1,7 @@
 """A server as a child process, and how a process that nobody waits for is recognised."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from neuronetz_twisted.stores.embedded.layout import Layout
 _LOG_TAIL_BYTES = 2048
 _LOG_TAIL_LINES = 3
 _LOG_LIMIT_BYTES = 1024 * 1024
+_REASON = re.compile(r"FATAL|PANIC|could not|No space")
 
 # The rest of the gateway's environment may hold secrets, and PG* variables would steer initdb.
 _ENVIRONMENT = ("PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
@@ -49,7 +51,13 @@ def start(
         raise RuntimeError("embedded servers are started from the main thread")
     try:
         process = _fork(server, layout, lock, environ)
-        layout.write(layout.pid_file(server.name), str(process.pid))
+        try:
+            layout.write(layout.pid_file(server.name), str(process.pid))
+        except OSError:
+            # Nobody else would know of it.
+            process.kill()
+            process.wait()
+            raise
     except OSError as error:
         raise EmbeddedError(f"cannot start {server.title}: {error}") from error
     return process
@@ -82,14 +90,19 @@ def bound_log(path: Path) -> None:
 
 
 def log_tail(path: Path) -> str:
-    """The last words of a server, as one line."""
+    """The last words of a server, as one line; before them its last reason, where it gave one."""
     if not path.exists():
         return "its log is gone"
     with path.open("rb") as file:
         file.seek(max(0, path.stat().st_size - _LOG_TAIL_BYTES))
         lines = file.read(_LOG_TAIL_BYTES).decode("utf-8", "replace").splitlines()
     words = [line.strip() for line in lines if line.strip()]
-    return "; ".join(words[-_LOG_TAIL_LINES:]) or "it wrote nothing"
+    tail = words[-_LOG_TAIL_LINES:]
+    reasons = [line for line in words if _REASON.search(line)]
+    # initdb tidies up after its failure, and says so.
+    if reasons and reasons[-1] not in tail:
+        tail.insert(0, reasons[-1])
+    return "; ".join(tail) or "it wrote nothing"
 
 
 def describe_exit(status: int) -> str:

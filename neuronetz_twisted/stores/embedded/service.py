@@ -92,7 +92,7 @@ class EmbeddedService(Service):
         try:
             self._servers.spawn()
         except EmbeddedError as error:
-            self._give_up(error)
+            self._fail(error)
         else:
             self._call = self._clock.callLater(_STARTING_POLL_S, self._look_at_start)
 
@@ -114,11 +114,11 @@ class EmbeddedService(Service):
             if self._servers.started():
                 self._succeed(self._servers.urls())
             elif self._clock.seconds() - self._began > START_DEADLINE_S:
-                self._give_up(self._servers.overdue(START_DEADLINE_S))
+                self._fail(self._servers.overdue(START_DEADLINE_S))
             else:
                 self._call = self._clock.callLater(_STARTING_POLL_S, self._look_at_start)
         except EmbeddedError as error:
-            self._give_up(error)
+            self._fail(error)
 
     def _succeed(self, urls: EmbeddedUrls) -> None:
         self._result = urls
@@ -126,10 +126,6 @@ class EmbeddedService(Service):
         waiting, self._waiting = self._waiting, []
         for waiter in waiting:
             waiter.callback(urls)
-
-    def _give_up(self, error: EmbeddedError) -> None:
-        self._log.error("{reason}", reason=str(error))
-        self._fail(error)
 
     def _fail(self, error: EmbeddedError) -> None:
         self._result = error

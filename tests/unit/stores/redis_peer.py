@@ -7,6 +7,7 @@ from twisted.internet.testing import MemoryReactorClock, StringTransport
 from twisted.python.failure import Failure
 
 from neuronetz_twisted.redis_target import RedisTarget
+from neuronetz_twisted.stores.patience import GRACE_S
 from neuronetz_twisted.stores.redis import RedisGate
 
 
@@ -72,6 +73,10 @@ class MemoryRedis:
         """Refuse the newest attempt."""
         factory = self.clock.unixClients[-1][1]
         factory.clientConnectionFailed(None, Failure(ConnectError(string="refused")))
+
+    def pass_deadline(self) -> None:
+        """Let a call's deadline and its grace go by, in turns as a reactor's."""
+        self.clock.pump([0.26, GRACE_S])
 
     def connect(self) -> ServerEnd:
         """Let the gate start and be greeted."""

@@ -1,7 +1,7 @@
 from sqlalchemy.exc import ArgumentError
 from twisted.trial.unittest import SynchronousTestCase
 
-from neuronetz_twisted.stores.engine import connection_arguments, database_url, first_line
+from neuronetz_twisted.stores.engine import connection_arguments, database_url
 
 
 class Arguments(SynchronousTestCase):
@@ -36,9 +36,3 @@ class Arguments(SynchronousTestCase):
         """What is no URL is refused."""
         with self.assertRaises(ArgumentError):
             database_url("not a url")
-
-    def test_first_line(self) -> None:
-        """Only the first line of a driver's words is kept, without its white space."""
-        self.assertEqual(
-            first_line(ValueError("connection  failed\n\tSQL: SELECT")), "connection failed"
-        )

@@ -2,7 +2,7 @@ from typing import Any
 from uuid import UUID
 
 import orjson
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -99,6 +99,7 @@ class CodecTests(SynchronousTestCase):
             del document[name]
             self.assertRaises(BrokenValueError, decode, orjson.dumps(document), PREFIX)
 
+    @settings(deadline=None)
     @given(st.binary(max_size=50) | json_values.map(orjson.dumps))
     def test_anything(self, value: bytes) -> None:
         """Any other value is broken, and nothing else happens."""

@@ -12,6 +12,7 @@ from txredisapi import ResponseError
 from neuronetz_twisted.errors import RedisUnavailable
 from neuronetz_twisted.redis_target import RedisTarget
 from neuronetz_twisted.seams import RedisReply, Script
+from neuronetz_twisted.stores.patience import GRACE_S
 from tests.unit.stores.redis_peer import MemoryRedis
 
 SCRIPT = Script("one", b"return 1")
@@ -93,6 +94,7 @@ class GreetingTests(SynchronousTestCase):
         redis.clock.advance(0.49)
         self.assertTrue(end.open)
         redis.clock.advance(0.02)
+        redis.clock.advance(GRACE_S)
         redis.clock.advance(0)
         self.assertFalse(end.open)
         failure = self.failureResultOf(redis.gate.call(b"PING"), RedisUnavailable)
@@ -162,6 +164,8 @@ class CallTests(SynchronousTestCase):
         self.redis.clock.advance(0.249)
         self.assertNoResult(call)
         self.redis.clock.advance(0.002)
+        self.assertNoResult(call)
+        self.redis.clock.advance(GRACE_S)
         self.failureResultOf(call, RedisUnavailable)
         self.assertFalse(self.gate.up)
         self.end.clear()
@@ -173,10 +177,19 @@ class CallTests(SynchronousTestCase):
         self.end.send(b"$5\r\nfresh\r\n")
         self.assertEqual(self.successResultOf(call), b"fresh")
 
+    def test_slow_turn(self) -> None:
+        """A turn of ours that was longer than the deadline condemns no answer that has arrived."""
+        call = self.call()
+        self.redis.clock.advance(10)
+        self.end.send(b"$5\r\nfresh\r\n")
+        self.assertEqual(self.successResultOf(call), b"fresh")
+        self.assertTrue(self.gate.up)
+        self.assertTrue(self.end.open)
+
     def test_late_error(self) -> None:
         """A late error is an answer, too."""
         call = self.call()
-        self.redis.clock.advance(0.3)
+        self.redis.pass_deadline()
         self.failureResultOf(call, RedisUnavailable)
         self.end.send(b"-ERR no\r\n")
         self.assertTrue(self.gate.up)
@@ -184,10 +197,10 @@ class CallTests(SynchronousTestCase):
     def test_connection_ends_after_twice_the_deadline(self) -> None:
         """A connection that stays silent is closed and replaced."""
         call = self.call()
-        self.redis.clock.advance(0.49)
+        self.redis.pass_deadline()
         self.failureResultOf(call, RedisUnavailable)
         self.assertTrue(self.end.open)
-        self.redis.clock.advance(0.02)
+        self.redis.pass_deadline()
         self.assertFalse(self.end.open)
         self.redis.next_connection()
         self.assertTrue(self.gate.up)
@@ -196,7 +209,8 @@ class CallTests(SynchronousTestCase):
         """A connection that was given up gets no more calls, though its end takes its time."""
         self.patch(self.end, "abortConnection", lambda: None)
         calls = [self.call(), self.call()]
-        self.redis.clock.advance(0.51)
+        self.redis.pass_deadline()
+        self.redis.pass_deadline()
         for call in calls:
             self.failureResultOf(call, RedisUnavailable)
         self.assertFalse(self.gate.up)
@@ -223,7 +237,7 @@ class CallTests(SynchronousTestCase):
         call = self.call()
         call.cancel()
         self.failureResultOf(call, CancelledError)
-        self.redis.clock.advance(0.3)
+        self.redis.pass_deadline()
         self.assertFalse(self.gate.up)
 
     def test_answer_without_a_question(self) -> None:
@@ -287,6 +301,7 @@ class ScriptTests(SynchronousTestCase):
         self.end.send(b"-NOSCRIPT No matching script. Please use EVAL.\r\n")
         self.assertEqual(self.end.received(), [[b"EVAL", SCRIPT.source, b"1", b"a"]])
         self.redis.clock.advance(0.1)
+        self.redis.clock.advance(GRACE_S)
         self.failureResultOf(call, RedisUnavailable)
 
     def test_broken_script(self) -> None:
@@ -314,7 +329,7 @@ class PoolTests(SynchronousTestCase):
         self.assertEqual([len(end.received()) for end in ends], [2, 2, 2])
         ends[0].send(b"+PONG\r\n" * 2)
         ends[2].send(b"+PONG\r\n" * 2)
-        redis.clock.advance(0.3)
+        redis.pass_deadline()
         self.assertTrue(redis.gate.up)
         for _ in range(4):
             redis.gate.call(b"PING").addErrback(lambda failure: failure.trap(RedisUnavailable))
@@ -341,7 +356,7 @@ class PoolTests(SynchronousTestCase):
         redis = MemoryRedis(most_in_flight=1)
         redis.connect()
         call = redis.gate.call(b"PING")
-        redis.clock.advance(0.3)
+        redis.pass_deadline()
         self.failureResultOf(call, RedisUnavailable)
         self.failureResultOf(redis.gate.call(b"PING"), RedisUnavailable)
 
@@ -402,6 +417,15 @@ class PoolTests(SynchronousTestCase):
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
         redis.next_connection()
         self.assertTrue(redis.gate.up)
+
+    def test_host_that_is_no_name(self) -> None:
+        """It is one line, as any other place where no Redis is."""
+        redis = MemoryRedis(RedisTarget(host="a..b"))
+        with log_lines() as lines:
+            redis.gate.startService()
+            redis.clock.pump([1] * 8)
+        self.assertEqual(lines, ["Redis at a..b:6379 is away: its host is no valid name"])
+        self.failureResultOf(redis.gate.call(b"PING"), RedisUnavailable)
 
     def test_needs_hiredis(self) -> None:
         """Without hiredis the gate does not start."""

@@ -1,7 +1,9 @@
 """The reactor's side of the threads: a pool that runs nothing until it is told to."""
 
+import threading
 from collections.abc import Callable
 from functools import partial
+from queue import SimpleQueue
 from typing import Any
 
 from attrs import define, field
@@ -12,7 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from neuronetz_twisted.errors import DatabaseUnavailable
 from neuronetz_twisted.stores.lifeline import Lifeline
-from neuronetz_twisted.stores.threads import STOP_S, BoundedThreads, TooManyCalls
+from neuronetz_twisted.stores.threads import STOP_S, BoundedThreads, TooManyCalls, in_own_thread
 
 
 class ThreadClock(Clock):
@@ -249,3 +251,51 @@ class Calls(SynchronousTestCase):
         """Stopping what never ran is over at once."""
         threads = BoundedThreads(self.clock, size=1, overflow=0, deadline_s=1, threads=Bench())
         self.successResultOf(Deferred.fromCoroutine(threads.stop(self.fail)))
+
+
+class QueueReactor(ThreadClock):
+    """Keeps what other threads ask of it until the test runs it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._asked: SimpleQueue[Callable[[], Any]] = SimpleQueue()
+
+    def callFromThread(self, callable: Callable[..., Any], /, *args: Any) -> None:  # noqa: A002
+        """Keep it."""
+        self._asked.put(partial(callable, *args))
+
+    def turn(self) -> None:
+        """Run the next one, waiting for it if need be."""
+        self._asked.get(timeout=10)()
+
+
+class OwnThread(SynchronousTestCase):
+    """Work of any length."""
+
+    def setUp(self) -> None:
+        """A reactor whose thread is the test's own."""
+        self.reactor = QueueReactor()
+
+    def test_answer(self) -> None:
+        """The value comes back; the thread is none that the process would wait for."""
+        answer = in_own_thread(self.reactor, threading.current_thread, "work")
+        self.assertNoResult(answer)
+        self.reactor.turn()
+        thread = self.successResultOf(answer)
+        self.assertTrue(thread.daemon)
+        self.assertEqual(thread.name, "work")
+
+    def test_error(self) -> None:
+        """So does what was raised."""
+        answer = in_own_thread(self.reactor, partial(int, "x"), "work")
+        self.reactor.turn()
+        self.failureResultOf(answer, ValueError)
+
+    def test_cancel(self) -> None:
+        """Who stops waiting is free at once; what comes later is nobody's."""
+        go_on = threading.Event()
+        answer = in_own_thread(self.reactor, partial(go_on.wait, 10), "work")
+        answer.cancel()
+        self.failureResultOf(answer, CancelledError)
+        go_on.set()
+        self.reactor.turn()

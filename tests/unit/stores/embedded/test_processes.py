@@ -4,7 +4,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from attrs import frozen
 from twisted.trial.unittest import SynchronousTestCase
@@ -101,6 +101,22 @@ class StartTests(SynchronousTestCase):
         with self.assertRaisesRegex(EmbeddedError, "^cannot start Program: "):
             self.start("")
 
+    def test_pid_that_cannot_be_noted(self) -> None:
+        """A server of which nobody would know has ended when the error is told."""
+        forked: list[subprocess.Popen[bytes]] = []
+        fork = processes._fork
+
+        def noting(*arguments: Any) -> subprocess.Popen[bytes]:
+            forked.append(fork(*arguments))
+            return forked[-1]
+
+        self.patch(processes, "_fork", noting)
+        self.layout.pid_file("program").mkdir()
+        with self.assertRaisesRegex(EmbeddedError, "^cannot start Program: "):
+            self.start("input()")
+        (process,) = forked
+        self.assertEqual(process.returncode, -signal.SIGKILL)
+
 
 class LogTests(SynchronousTestCase):
     """What servers wrote."""
@@ -116,6 +132,21 @@ class LogTests(SynchronousTestCase):
         self.assertEqual(processes.log_tail(self.log), "it wrote nothing")
         self.log.write_bytes(b"x" * 10_000 + b"\na\n\nb\xff\n\n c\n")
         self.assertEqual(processes.log_tail(self.log), "a; b\ufffd; c")
+
+    def test_reason(self) -> None:
+        """The last reason that a server gave is told, though it tidied up after that."""
+        for reason in (
+            'FATAL:  could not write to file "pg_wal/xlogtemp.1": No space left on device',
+            "PANIC:  something",
+            "initdb: error: could not create directory",
+        ):
+            with self.subTest(reason=reason):
+                after = "child process exited with exit code 1\ninitdb: removing\nfailed with 1\n"
+                self.log.write_text(f"FATAL:  older\n{reason}\n{after}")
+                told = f"{reason}; {after.strip()}".replace("\n", "; ")
+                self.assertEqual(processes.log_tail(self.log), told)
+        self.log.write_text("LOG:  a\nFATAL:  b\n")
+        self.assertEqual(processes.log_tail(self.log), "LOG:  a; FATAL:  b")
 
     def test_bound(self) -> None:
         """A log is left alone until it is too long, then its writer goes on at the start."""
