@@ -27,6 +27,8 @@ ensure_environment embedded,dev || exit 1
 python=$PWD/.venv/bin/python
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
+mkdir "$scratch/coverage"
+export COVERAGE_FILE=$scratch/coverage/data
 passed=0 failed=0 skipped=0
 failures=()
 
@@ -38,6 +40,11 @@ run() {
     failed=$((failed + 1))
     failures+=("$name")
   fi
+}
+
+# Branches of the package that unit and integration tests reach, the processes they start included.
+covered() {
+  "$python" -m coverage combine --quiet && "$python" -m coverage report --fail-under=95
 }
 
 lint() {
@@ -69,13 +76,12 @@ for part in "${parts[@]}"; do
   case $part in
     lint) lint ;;
     unit)
-      tests unit "$python" -m coverage run --data-file="$scratch/coverage" \
-        -m twisted.trial --temp-directory="$scratch/trial-unit" tests.unit
-      "$python" -m coverage combine --quiet --data-file="$scratch/coverage" "$scratch" 2>/dev/null
-      run "coverage of the unit tests" "$python" -m coverage report --data-file="$scratch/coverage"
+      tests unit "$python" -m coverage run -m twisted.trial \
+        --temp-directory="$scratch/trial-unit" tests.unit
       ;;
     integration)
-      tests integration "$python" -m twisted.trial -j2 --temp-directory="$scratch/trial-integration" tests.integration
+      tests integration "$python" -m coverage run -m twisted.trial -j2 \
+        --temp-directory="$scratch/trial-integration" tests.integration
       ;;
     long)
       tests long env TEST_FIGURES=exact "$python" -m twisted.trial --temp-directory="$scratch/trial-long" \
@@ -85,6 +91,10 @@ for part in "${parts[@]}"; do
       ;;
   esac
 done
+
+case " ${parts[*]} " in
+  *" unit integration "*) run "coverage" covered ;;
+esac
 
 if [ "$skipped" -gt 0 ]; then
   say "skipped:"
