@@ -5,6 +5,7 @@ it started by pid. A gateway that is to be killed is a process of its own; it te
 on its standard output when its servers answer.
 """
 
+import atexit
 import contextlib
 import json
 import os
@@ -119,9 +120,21 @@ def both_answer(urls: EmbeddedUrls) -> bool:
 
 
 def servers_below(pid: int) -> list[psutil.Process]:
-    """All processes that a gateway has started, and theirs."""
-    children: list[psutil.Process] = psutil.Process(pid).children(recursive=True)
+    """All processes that a process has started, and theirs; none if it has ended itself."""
+    children: list[psutil.Process] = []
+    with contextlib.suppress(psutil.NoSuchProcess):
+        children = psutil.Process(pid).children(recursive=True)
     return children
+
+
+def owners_below(pid: int) -> set[int]:
+    """The users that the processes below a gateway run as."""
+    owners: set[int] = set()
+    for process in servers_below(pid):
+        # A database session ends when it likes.
+        with contextlib.suppress(psutil.NoSuchProcess):
+            owners.add(process.uids().real)
+    return owners
 
 
 def is_running(pid: int) -> bool:
@@ -144,6 +157,21 @@ def wait_until(condition: Callable[[], bool], clock: Clock | None = None) -> Non
 
 
 @cache
+def path_for_all() -> str:
+    """Where other users find our packages: where they are, or in a copy that they can read."""
+    packages = Path(attrs.__file__).parents[1]
+    can_read = ["test", "-r", attrs.__file__, "-a", "-r", neuronetz_twisted.__file__]
+    if subprocess.run(can_read, check=False, user=NOBODY, extra_groups=[]).returncode:
+        copy = Path(tempfile.mkdtemp(prefix="nz-packages-"))
+        atexit.register(shutil.rmtree, copy)
+        shutil.copytree(packages, copy, dirs_exist_ok=True, symlinks=True)
+        shutil.copytree(Path(PROJECT) / "neuronetz_twisted", copy / "neuronetz_twisted")
+        copy.chmod(0o755)
+        return str(copy)
+    return os.pathsep.join([PROJECT, *sys.path])
+
+
+@cache
 def python_for_all() -> str | None:
     """An interpreter that other users can run, with the packages of this one, if there is one."""
     for python in (sys.executable, "/usr/bin/python3"):
@@ -153,7 +181,7 @@ def python_for_all() -> str | None:
                 check=False,
                 capture_output=True,
                 cwd="/",
-                env={"PYTHONPATH": os.pathsep.join([PROJECT, *sys.path])},
+                env={"PYTHONPATH": path_for_all()},
                 user=NOBODY,
                 group=NOBODY,
                 extra_groups=[],
@@ -186,6 +214,7 @@ class EmbeddedTestCase(SynchronousTestCase):
         *servers: str,
         before: tuple[str, ...] = (),
         python: str = sys.executable,
+        path: str = os.pathsep.join([PROJECT, *sys.path]),
         uid: int | None = None,
     ) -> subprocess.Popen[str]:
         """A process that owns the state directory until its standard input ends."""
@@ -196,7 +225,7 @@ class EmbeddedTestCase(SynchronousTestCase):
             stderr=subprocess.PIPE,
             text=True,
             cwd="/",
-            env={"PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join([PROJECT, *sys.path])},
+            env={"PATH": os.environ["PATH"], "PYTHONPATH": path},
             user=uid,
             group=uid,
             extra_groups=[] if uid is not None else None,
@@ -466,10 +495,10 @@ class IdentityTests(EmbeddedTestCase):
 
     def test_ordinary_user(self) -> None:
         """An ordinary user gets his servers, and they run as him."""
-        gateway = self.gateway(python=self.python(), uid=NOBODY)
+        gateway = self.gateway(python=self.python(), path=path_for_all(), uid=NOBODY)
         urls = self.urls_of(gateway)
         self.assertTrue(both_answer(urls))
-        owners = {process.uids().real for process in servers_below(gateway.pid)}
+        owners = owners_below(gateway.pid)
         self.assertEqual(owners, {NOBODY})
         self.kill_and_wait(gateway)
 
@@ -490,7 +519,7 @@ class IdentityTests(EmbeddedTestCase):
         denied = subprocess.run(["unshare", "-U", "true"], check=False, user=54321).returncode
         if denied:
             raise SkipTest("user namespaces are denied to ordinary users here")
-        gateway = self.gateway(python=python, uid=54321)
+        gateway = self.gateway(python=python, path=path_for_all(), uid=54321)
         self.assertTrue(both_answer(self.urls_of(gateway)))
 
     def test_namespaces_denied(self) -> None:
@@ -501,7 +530,7 @@ class IdentityTests(EmbeddedTestCase):
         os.chown(self.root, 0, 0)
         self.root.chmod(0o755)
         self.state_dir.mkdir(0o755)
-        gateway = self.gateway(before=inside)
+        gateway = self.gateway(before=inside, path=path_for_all())
         urls = self.urls_of(gateway)
         self.assertTrue(both_answer(urls))
         self.assertEqual((self.state_dir / "embedded/pg").stat().st_uid, NOBODY)
