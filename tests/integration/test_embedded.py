@@ -22,6 +22,7 @@ from functools import cache
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
+import attrs
 import psutil
 import psycopg
 from twisted.internet.task import Clock
