@@ -13,32 +13,42 @@ from neuronetz_twisted.vocabulary import Usage
 
 @define
 class Meter:
-    """The meter of one answer; `prompt_bytes` is for the estimate where counts miss (SPEC 7)."""
+    """The meter of one answer; `prompt_bytes` is for the estimate where counts miss (SPEC 7).
+
+    `broken` is set by a line that is no frame, by Ollama's error line, and by a frame after the
+    final one.
+    """
 
     prompt_bytes: int
     frames: int = field(default=0, init=False)
     final: Mapping[str, Any] | None = field(default=None, init=False)
+    broken: bool = field(default=False, init=False)
 
     def feed(self, lines: Sequence[bytes]) -> list[bytes]:
         """Count the frames of one read; gives those in the middle, fit for a client.
 
-        Raises `UpstreamNonsense` for a line that is no frame, Ollama's error line, and a frame
-        after the final one; what was counted before it stays counted.
+        Where the stream breaks, what came before still counts and is still given.
         """
         passed: list[bytes] = []
-        for line in lines:
-            if self.final is not None:
-                raise UpstreamNonsense("a frame after the final one")
-            if is_ordinary(line):
-                passed.append(line)
-            else:
-                frame = read_frame(line)
-                if frame["done"]:
-                    self.final = frame
-                    continue
-                passed.append(orjson.dumps(frame))
-            self.frames += 1
+        try:
+            for line in lines:
+                self._take(line, passed)
+        except UpstreamNonsense:
+            self.broken = True
+        self.frames += len(passed)
         return passed
+
+    def _take(self, line: bytes, passed: list[bytes]) -> None:
+        if self.final is not None:
+            raise UpstreamNonsense("a frame after the final one")
+        if is_ordinary(line):
+            passed.append(line)
+            return
+        frame = read_frame(line)
+        if frame["done"]:
+            self.final = frame
+        else:
+            passed.append(orjson.dumps(frame))
 
     def usage(self) -> Usage:
         """The tokens so far."""

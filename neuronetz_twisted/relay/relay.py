@@ -104,11 +104,13 @@ class _Answer:
         if self._ended:
             return
         self._rearm()
+        passed = self._meter.feed(lines)
         try:
-            passed = self._meter.feed(lines)
             if passed:
                 self._pass_on(passed)
-            if self._meter.final is not None:
+            if self._meter.broken:
+                self._finish(End.UPSTREAM_ERROR)
+            elif self._meter.final is not None:
                 self._pass_final()
         except UpstreamNonsense:
             self._finish(End.UPSTREAM_ERROR)

@@ -145,6 +145,17 @@ class StreamedTests(RelayTestCase):
                 self.ended(End.UPSTREAM_ERROR)
                 self.assert_broken()
 
+    def test_frames_before_nonsense_in_the_same_read(self) -> None:
+        """What came before it reaches the client, as it is charged."""
+        for line in (b"gibberish", b'{"error":"out of memory"}'):
+            with self.subTest(line=line):
+                self.setUp()
+                self.stream.send(HELLO, WORLD, line)
+                outcome = self.ended(End.UPSTREAM_ERROR)
+                self.assertTrue(self.client.sent.startswith(HELLO + b"\n" + WORLD + b"\n"))
+                self.assertEqual(outcome.usage.completion_tokens, 2)
+                self.assert_broken()
+
     def test_error_line(self) -> None:
         """The host's words of an error stay with us."""
         self.stream.send(HELLO)
