@@ -49,7 +49,7 @@ class RefusalTests(SynchronousTestCase):
                 b"the input length exceeds the context length",
                 "the input is too long for this model",
             ),
-            (b"panic at /root/.ollama", "the model cannot do this"),
+            (b"panic at /srv/ollama", "the model cannot do this"),
             (b"\xff\xfe", "the model cannot do this"),
         ):
             with self.subTest(body=body):

@@ -54,7 +54,7 @@ class ListingsTests(SynchronousTestCase):
             "size": 5,
             "digest": "abc",
             "details": {"family": "llama", "parent_model": "/srv/blobs/x", "path": "x"},
-            "path": "/root/.ollama",
+            "path": "/srv/ollama",
         }
         expected = {
             "llama3:latest": {
