@@ -72,6 +72,15 @@ class Settings:
         "127.0.0.1,caddy",
         "addresses, networks or names whose X-Forwarded-For is believed",
     )
+    max_connections: int = variable(
+        "GATEWAY_MAX_CONNECTIONS", whole(1, 1_000_000), "10000", "clients connected at once"
+    )
+    max_connections_per_address: int = variable(
+        "GATEWAY_MAX_CONNECTIONS_PER_ADDRESS",
+        whole(1, 1_000_000),
+        "256",
+        "those of one address; trusted proxies have no such limit",
+    )
     state_dir: Path = variable(  # noqa: RUF009 - attrs fields are made by this call
         "GATEWAY_STATE_DIR", absolute_path, "/var/lib/neuronetz", "directory of embedded servers"
     )

@@ -74,6 +74,14 @@ class MethodNotAllowed(Refusal):
         self.allow = allow
 
 
+class RequestTimeout(Refusal):
+    """The request did not come whole within its deadline (SPEC 8)."""
+
+    status = 408
+    code = "request_timeout"
+    default_message = "the request did not arrive in time"
+
+
 class RequestTooLarge(Refusal):
     """The body is over the limit; the message names the limit and its variable."""
 
@@ -82,12 +90,36 @@ class RequestTooLarge(Refusal):
     default_message = "the request body is too large"
 
 
+class UriTooLong(Refusal):
+    """The target of the request line is over the limit."""
+
+    status = 414
+    code = "uri_too_long"
+    default_message = "the request target is too long"
+
+
 class UnsupportedMediaType(Refusal):
     """A content encoding or a multipart body, neither of which is read."""
 
     status = 415
     code = "unsupported_media_type"
     default_message = "the body must be plain JSON, without a content encoding"
+
+
+class ExpectationFailed(Refusal):
+    """An `Expect` other than `100-continue` (RFC 9110 10.1.1)."""
+
+    status = 417
+    code = "expectation_failed"
+    default_message = "the only expectation that is met is 100-continue"
+
+
+class HeadersTooLarge(Refusal):
+    """The head, or the trailers of a chunked body, are over their limits."""
+
+    status = 431
+    code = "headers_too_large"
+    default_message = "the header fields are too large or too many"
 
 
 class AuthFailuresLimited(Refusal):
@@ -167,6 +199,14 @@ class UpstreamTimeout(Refusal):
     status = 504
     code = "upstream_timeout"
     default_message = "the model host did not answer in time"
+
+
+class VersionNotSupported(Refusal):
+    """A request line of another major version of HTTP (RFC 9112 2.3)."""
+
+    status = 505
+    code = "http_version_not_supported"
+    default_message = "only HTTP/1.0 and HTTP/1.1 are spoken here"
 
 
 class Unavailable(Exception):  # noqa: N818 - states what the store is

@@ -16,12 +16,14 @@ from neuronetz_twisted.admission.verifier import Argon2Verifier
 from neuronetz_twisted.audit.log import AuditLog
 from neuronetz_twisted.config import Settings
 from neuronetz_twisted.edge.address import TrustedProxies
+from neuronetz_twisted.edge.connections import ConnectionLimits
 from neuronetz_twisted.edge.doors import Doors
 from neuronetz_twisted.edge.pages import Pages
 from neuronetz_twisted.edge.proxies import ProxyNames
 from neuronetz_twisted.edge.routes import Routes
 from neuronetz_twisted.edge.site import EdgeService, GatewaySite, endpoint_description
 from neuronetz_twisted.lifecycle import Parts
+from neuronetz_twisted.operations.descriptors import clients_within
 from neuronetz_twisted.operations.health import Readiness
 from neuronetz_twisted.pipeline import Pipeline
 from neuronetz_twisted.redis_target import parse_redis_url
@@ -34,13 +36,16 @@ from neuronetz_twisted.stores.notify import RevocationListener
 from neuronetz_twisted.stores.postgres import DatabaseThreads
 from neuronetz_twisted.stores.principals import RedisPrincipals
 from neuronetz_twisted.stores.redis import RedisGate
-from neuronetz_twisted.upstream.agent import OllamaClient, ollama_client
+from neuronetz_twisted.upstream.agent import OllamaAgent, OllamaClient, UpstreamConnections
 from neuronetz_twisted.upstream.backends import backends_of
-from neuronetz_twisted.upstream.discovery import Discovery, Poller
+from neuronetz_twisted.upstream.discovery import POLL_TIMEOUT_S, Discovery, Poller
 from neuronetz_twisted.upstream.open import Backends
 
 CLIENT_STALL_S = 120.0
 """How long a client may read nothing of a stream (SPEC 8)."""
+
+POLL_CONNECTIONS = 2
+"""One is polled after the other; a second place is for a poll whose predecessor still closes."""
 
 
 def _database(settings: Settings, reactor: Any) -> DatabaseThreads:
@@ -66,6 +71,18 @@ def _verifier(settings: Settings, reactor: Any) -> Argon2Verifier:
     )
 
 
+def _agent(
+    settings: Settings, reactor: Any, *, max_connections: int, wait_s: float
+) -> OllamaAgent:
+    return OllamaAgent(
+        reactor,
+        backends_of(settings),
+        max_connections=max_connections,
+        connect_s=settings.ollama_connect_timeout_s,
+        wait_s=wait_s,
+    )
+
+
 def _discovery(
     settings: Settings, reactor: Any, client: OllamaClient, redis: RedisGate
 ) -> Discovery:
@@ -87,7 +104,6 @@ def _upstream(
         client=client,
         backends={backend.name: backend for backend in backends_of(settings)},
         read_timeout_s=settings.ollama_read_timeout_s,
-        max_connections=settings.ollama_max_connections,
         model_missing=discovery.poll,
     )
 
@@ -131,9 +147,25 @@ def _readiness(
     )
 
 
-def _edge(settings: Settings, reactor: Any, doors: Doors, pages: Pages) -> EdgeService:
-    app = Routes(doors, pages).app
-    site = GatewaySite(app, reactor, settings.max_request_body_bytes)
+def _connection_limits(settings: Settings, proxies: ProxyNames) -> ConnectionLimits:
+    return ConnectionLimits(
+        total=clients_within(settings.max_connections, settings.ollama_max_connections),
+        per_address=settings.max_connections_per_address,
+        exempt=proxies.is_trusted,
+    )
+
+
+def _edge(
+    settings: Settings, reactor: Any, doors: Doors, pages: Pages, proxies: ProxyNames
+) -> EdgeService:
+    site = GatewaySite(
+        Routes(doors, pages).app,
+        reactor,
+        refuse=doors.refuse,
+        max_body_bytes=settings.max_request_body_bytes,
+        limits=_connection_limits(settings, proxies),
+        now=time.time,
+    )
     return EdgeService(reactor, endpoint_description(settings), site)
 
 
@@ -142,8 +174,15 @@ def wire(settings: Settings, reactor: Any) -> Parts:
     redis = _redis(settings, reactor)
     database = _database(settings, reactor)
     argon2 = _verifier(settings, reactor)
-    client = ollama_client(reactor, settings.ollama_connect_timeout_s)
-    discovery = _discovery(settings, reactor, client, redis)
+    agent = _agent(
+        settings,
+        reactor,
+        max_connections=settings.ollama_max_connections,
+        wait_s=settings.ollama_read_timeout_s,
+    )
+    # Its own: the list of models must not grow old because every place for answers is taken.
+    polls = _agent(settings, reactor, max_connections=POLL_CONNECTIONS, wait_s=POLL_TIMEOUT_S)
+    discovery = _discovery(settings, reactor, OllamaClient(polls), redis)
     keys = PostgresKeyStore(database)
     limiter = RedisLimiter(redis)
     identifier = _identifier(settings, reactor, keys, redis, argon2)
@@ -154,7 +193,7 @@ def wire(settings: Settings, reactor: Any) -> Parts:
     proxies = ProxyNames(reactor, TrustedProxies.parse(settings.trusted_proxies))
 
     admission = Admission(identifier, limiter, discovery)
-    upstream = _upstream(settings, reactor, client, discovery)
+    upstream = _upstream(settings, reactor, OllamaClient(agent), discovery)
     relay = _relay(settings, reactor)
     settlement = Settlement(reactor, AuditLog())
     doors = Doors(
@@ -163,12 +202,14 @@ def wire(settings: Settings, reactor: Any) -> Parts:
         client_address=proxies.client_address,
         request_id_header=settings.request_id_header,
         max_predict=settings.max_num_predict,
+        max_body_bytes=settings.max_request_body_bytes,
         identifier=identifier,
         admission=admission,
         pipeline=Pipeline(admission, upstream, live, relay, settlement),
         settlement=settlement,
     )
     ready = _readiness(settings, redis, discovery, listener)
-    edge = _edge(settings, reactor, doors, Pages(discovery, ready))
-    services = (redis, database, argon2, listener, discovery, proxies)
+    edge = _edge(settings, reactor, doors, Pages(discovery, ready), proxies)
+    connections = UpstreamConnections(agent, polls)
+    services = (redis, database, argon2, connections, listener, discovery, proxies)
     return Parts(services=services, edge=edge, live=live)

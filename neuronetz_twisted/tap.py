@@ -24,6 +24,7 @@ from twisted.python.usage import Options as UsageOptions
 from neuronetz_twisted import PROGRAM
 from neuronetz_twisted.config import ConfigError, load
 from neuronetz_twisted.lifecycle import Gateway
+from neuronetz_twisted.operations.descriptors import raise_limit
 from neuronetz_twisted.operations.logs import LineStream, log_observer
 from neuronetz_twisted.operations.signals import stop_on_signals
 from neuronetz_twisted.service import wire
@@ -59,6 +60,7 @@ def makeService(options: Options) -> IService:
         loaded = load(os.environ, Path())
     except ConfigError as error:
         _refuse(*error.faults)
+    raise_limit()
     log_stream = _log_stream(options.parent or {})
     # The wall clock may be stepped; a timer must neither fire nor freeze for it.
     reactor.seconds = time.monotonic  # type: ignore[method-assign]

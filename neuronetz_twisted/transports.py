@@ -5,11 +5,21 @@ no more: two system calls beside the one that sends. Where nothing is queued, a 
 send at once; what does not fit goes the ordinary way, so that back-pressure works as ever.
 """
 
+import socket
 from collections.abc import Callable
+from typing import Any
 
+from twisted.internet.abstract import FileDescriptor
 from twisted.internet.error import ConnectionLost
-from twisted.internet.interfaces import ITransport
+from twisted.internet.interfaces import IConsumer, IPushProducer, ITCPTransport, ITransport
 from twisted.internet.tcp import Connection
+
+SEND_BUFFER_BYTES = 128 * 1024
+"""The kernel's share of what a slow reader leaves lying (Linux doubles it)."""
+
+
+class IStreamTransport(ITCPTransport, IConsumer, IPushProducer):
+    """What every stream connection of Twisted's can do, under TLS too."""
 
 
 def writer_of(transport: ITransport) -> Callable[[bytes], None]:
@@ -32,3 +42,32 @@ def writer_of(transport: ITransport) -> Callable[[bytes], None]:
             transport.write(data[sent:])
 
     return write
+
+
+def tune(transport: ITransport) -> None:
+    """Send small writes at once, and let back-pressure bite early.
+
+    The kernel would take megabytes for a client that does not read; to the other end that looks
+    like a client that does.
+    """
+    below = _descriptor(transport)
+    if isinstance(below, Connection):
+        handle = below.getHandle()
+        handle.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
+        if handle.family in {socket.AF_INET, socket.AF_INET6}:
+            below.setTcpNoDelay(True)
+
+
+def unsent_bytes(transport: ITransport) -> int:
+    """The bytes that a connection has yet to hand to the kernel; those under TLS are encrypted."""
+    below = _descriptor(transport)
+    if below is None:
+        return 0
+    return len(below.dataBuffer) - below.offset + below._tempDataLen  # noqa: SLF001 - as above
+
+
+def _descriptor(transport: Any) -> FileDescriptor | None:
+    """What is at the bottom of a transport; None for one in memory."""
+    while transport is not None and not isinstance(transport, FileDescriptor):
+        transport = getattr(transport, "transport", None)
+    return transport

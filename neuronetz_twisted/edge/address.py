@@ -76,6 +76,12 @@ def client_address(peer: str, forwarded: Sequence[bytes], trusted: TrustedProxie
     return str(peer_address)
 
 
+def trusts(proxies: TrustedProxies, peer: str) -> bool:
+    """Whether a TCP peer is a trusted proxy."""
+    address = _parsed(peer)
+    return address is not None and address in proxies
+
+
 def bucket_key(address: str) -> str:
     """Name the bucket that an address counts in: IPv6 by /64, since one host owns all of that."""
     parsed = _parsed(address)

@@ -1,52 +1,40 @@
 """Answers as bytes on a client's connection: the one place that renders a refusal (SPEC 8)."""
 
-from typing import TYPE_CHECKING, cast
-
 import orjson
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IDelayedCall, IPushProducer, IReactorTime
+from twisted.internet.interfaces import IPushProducer
 
 from neuronetz_twisted.dialects.faults import native_error, openai_error
 from neuronetz_twisted.edge.request import GatewayRequest
 from neuronetz_twisted.errors import InvalidApiKey, MethodNotAllowed, Refusal
 
-if TYPE_CHECKING:
-    from twisted.internet.interfaces import ITCPTransport
-
-FLUSH_S = 5.0
-"""How long a client has to read a broken answer to its last frame."""
-
-HTTP_1_0_FLUSH_S = 0.5
-"""The same for a client to whom only a reset says that the answer is not whole."""
-
 
 class HttpAnswer:
-    """The `Client` of seams.py, over one request of twisted.web.
+    """The `Client` of seams.py, over one request.
 
     `ended` fires when the answer is over: sent, or the client gone. `headers` are those that every
     form of the answer carries.
     """
 
-    def __init__(self, request: GatewayRequest, clock: IReactorTime, request_id: str) -> None:
+    def __init__(self, request: GatewayRequest, request_id: str) -> None:
         self._request = request
-        self._clock = clock
         self._request_id = request_id
         self.headers: dict[bytes, bytes] = {}
         self.ended: Deferred[None] = Deferred()
         self._over = False
         self._begun = False
+        self._closing = False
         self._registered = False
-        self._closing: IDelayedCall | None = None
         request.notifyFinish().addBoth(self._finished)
 
     def begin(self, content_type: bytes) -> None:
         """Prepare the head of a streamed answer; it goes out with the first bytes."""
-        self._head(200, content_type)
-        self._request.setHeader(b"Cache-Control", b"no-store")
-        self._request.setHeader(b"X-Accel-Buffering", b"no")
+        self.headers[b"Cache-Control"] = b"no-store"
+        self.headers[b"X-Accel-Buffering"] = b"no"
+        self._head(200, content_type, None)
 
     def write(self, data: bytes) -> None:
-        """Send bytes; twisted.web frames them."""
+        """Send bytes; the request frames them."""
         if not self._over:
             self._request.write(data)
 
@@ -57,8 +45,8 @@ class HttpAnswer:
             self._request.registerProducer(producer, True)  # noqa: FBT003 - Twisted's signature
 
     def unregister(self) -> None:
-        """Let go of the producer. After a disconnect twisted.web has done so, and would raise."""
-        if self._registered and not self._over and self._request.channel is not None:
+        """Let go of the producer; the connection of a client that has gone has done so."""
+        if self._registered and not self._over and not self._request.gone:
             self._request.unregisterProducer()
         self._registered = False
 
@@ -86,42 +74,29 @@ class HttpAnswer:
             self._request.finish()
 
     def break_off(self) -> None:
-        """Close without a last chunk once the client has read the rest.
-
-        In HTTP/1.0 the close itself would look like the end, so there it is a reset (SPEC 8).
-        """
-        if self._over or self._closing is not None:
-            return
-        if self._request.clientproto == b"HTTP/1.0":
-            self._closing = self._clock.callLater(HTTP_1_0_FLUSH_S, self.abort)
-        else:
-            self._closing = self._clock.callLater(FLUSH_S, self.abort)
-            self._request.loseConnection()
+        """Close without an end of the answer once the client has read the rest (SPEC 8)."""
+        if not self._over and not self._closing:
+            self._closing = True
+            self._request.break_off()
 
     def abort(self) -> None:
         """Reset the connection."""
         if not self._over:
-            cast("ITCPTransport", self._request.channel.transport).abortConnection()
+            self._request.abort()
 
     def whole(self, status: int, content_type: bytes, body: bytes) -> None:
         """Send an answer in one piece."""
         if self._over or self._begun:
             return
-        self._head(status, content_type)
-        self._request.setHeader(b"Content-Length", b"%d" % len(body))
+        self._head(status, content_type, len(body))
         self._request.write(body)
         self._request.finish()
 
-    def _head(self, status: int, content_type: bytes) -> None:
+    def _head(self, status: int, content_type: bytes, length: int | None) -> None:
         self._begun = True
-        self._request.setResponseCode(status)
-        self._request.responseHeaders.removeHeader(b"server")
-        self._request.setHeader(b"Content-Type", content_type)
-        for name, value in self.headers.items():
-            self._request.setHeader(name, value)
+        fields = [(b"Content-Type", content_type), *self.headers.items()]
+        self._request.begin(status, fields, length)
 
     def _finished(self, _: object) -> None:
         self._over = True
-        if self._closing is not None and self._closing.active():
-            self._closing.cancel()
         self.ended.callback(None)

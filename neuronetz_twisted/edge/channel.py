@@ -1,47 +1,293 @@
-"""Connections of clients: stock HTTP/1.1, known to the site so that a stop can end them."""
+"""One connection of a client: requests in, one after the other, answers out in their order.
 
-from typing import TYPE_CHECKING, Any, cast
+    waiting --head is whole--> answering --answer is over--> waiting
+       |                          |
+       +-- refused, expired ------+--> closing --> gone
 
-from twisted.internet.protocol import connectionDone
+A request is handed to the application when its head is whole (SPEC 8): the body stays on the wire
+until somebody asks for it with `read_body`. Whatever is doubtful ends the connection behind its
+answer, for nobody could say where the next request begins (RFC 9112 9.6, 11.2).
+"""
+
+from enum import Enum
+from math import inf
+from typing import TYPE_CHECKING, cast
+
+from twisted.internet.address import IPv4Address, IPv6Address
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IAddress, IPushProducer, ISSLTransport
+from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
-from twisted.web.http import HTTPChannel
+
+from neuronetz_twisted.edge.framing import HTTP_1_0, RequestHead, unreadable_head
+from neuronetz_twisted.edge.heads import HeadReader
+from neuronetz_twisted.edge.intake import Intake
+from neuronetz_twisted.edge.pace import Pace
+from neuronetz_twisted.edge.request import GatewayRequest
+from neuronetz_twisted.edge.responses import CONTINUE
+from neuronetz_twisted.errors import Refusal, RequestTimeout
+from neuronetz_twisted.transports import IStreamTransport, tune, writer_of
 
 if TYPE_CHECKING:
-    from twisted.internet.interfaces import ITCPTransport
+    from neuronetz_twisted.edge.site import GatewaySite
 
-MAX_BEHIND_BYTES = 16 * 1024
-"""Room for a pipelined request; what twisted.web itself reads ahead before it pauses."""
+HEAD_S = 10.0
+KEEP_ALIVE_S = 75.0
+STALL_S = 120.0
+"""How long a client may take nothing of what is there for it (SPEC 8)."""
+
+CUT_S = 5.0
+CUT_1_0_S = 0.5
+"""How long the last frame of a broken answer has to be read; a reset follows in HTTP/1.0."""
+
+DRAIN_S = 2.0
+DRAIN_BYTES = 32 * 1024 * 1024
+"""How long, and how much, is read and dropped behind a refusal so that it can be read."""
 
 
-class GatewayChannel(HTTPChannel):
-    """One connection. Only HTTP/1: this class takes the place of Twisted's negotiation."""
+class Closing(Enum):
+    """Why a connection is on its way out."""
+
+    NO = "no"
+    FLUSHING = "the client may take its time to read what is written"
+    CUT = "the same, but not for long"
+    DRAINING = "what arrives is dropped, so that the answer is not overtaken by a reset"
+
+
+class GatewayChannel(Protocol):
+    """One connection (a `Connection` of connections.py)."""
+
+    factory: "GatewaySite"
 
     def connectionMade(self) -> None:
-        """Join the site's channels."""
-        super().connectionMade()
-        self._channels.add(self)
-
-    def dataReceived(self, data: bytes) -> None:
-        """Take bytes; end a connection that sends much behind a request that is being answered.
-
-        Stock twisted.web would stop reading there, and so never see the client go.
-        """
-        super().dataReceived(data)
-        if self._handlingRequest and sum(map(len, self._dataBuffer)) > MAX_BEHIND_BYTES:
-            cast("ITCPTransport", self.transport).abortConnection()
+        """Wait for the first request."""
+        transport = self.client = cast("IStreamTransport", self.transport)
+        tune(transport)
+        self.write = writer_of(transport)
+        peer = transport.getPeer()
+        self.host: str | None = peer.host if isinstance(peer, IPv4Address | IPv6Address) else None
+        self.held_bytes = 0
+        self.site = self.factory
+        self._clock = self.factory.clock
+        self._reader = HeadReader()
+        self._intake = Intake(transport, self._clock, self._invite, self.abort)
+        self._request: GatewayRequest | None = None
+        self._advancing = False
+        self._closing = Closing.NO
+        self._dropped = 0
+        self._pace = Pace(transport, self._pace_changed)
+        transport.registerProducer(self._pace, True)  # noqa: FBT003 - Twisted's signature
+        self.factory.connections.enter(self)
+        self._expire_in(HEAD_S)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """Leave them."""
-        self._channels.discard(self)
-        super().connectionLost(reason)
+        """The client has gone, or the close is done."""
+        self.factory.connections.leave(self)
+        self._closing = Closing.CUT
+        request, self._request = self._request, None
+        if request is not None:
+            request.connectionLost(reason)
+
+    def dataReceived(self, data: bytes) -> None:
+        """Take bytes: of a head, or of what is behind one."""
+        if self._closing is not Closing.NO:
+            self._drop(data)
+        elif self._request is None:
+            self._advance(data)
+        else:
+            self._intake.take(data)
+            self.deadline = self._intake.deadline
+
+    def expired(self) -> None:
+        """End what has taken too long."""
+        self.deadline = inf
+        if self._intake.deadline < inf:
+            self._intake.expired()
+        elif self.held_bytes:
+            self._refuse(RequestTimeout(), self._reader.held)
+        elif self._closing is Closing.NO and not self._pace.stalled:
+            self.close()
+        elif self._closing in {Closing.CUT, Closing.DRAINING} or not self._pace.has_read():
+            self.abort()
+        else:
+            self._expire_in(STALL_S)
 
     @property
     def is_idle(self) -> bool:
         """Whether no request is being answered."""
-        return not self.requests
+        return self._request is None
 
-    @property
-    def _channels(self) -> set[Any]:
-        factory: Any = self.factory
-        channels: set[Any] = factory.channels
-        return channels
+    def isSecure(self) -> bool:
+        """Whether this is TLS."""
+        return bool(ISSLTransport.providedBy(self.client))
+
+    def getPeer(self) -> IAddress:
+        """The client's address."""
+        return self.client.getPeer()
+
+    def getHost(self) -> IAddress:
+        """Our own."""
+        return self.client.getHost()
+
+    # Requests
+
+    def _advance(self, data: bytes) -> None:
+        """Begin with the requests that are whole, one after the other."""
+        self._advancing = True
+        while data and self._closing is Closing.NO:
+            beginning = self._reader.held or data
+            try:
+                found = self._reader.feed(data)
+            except Refusal as refusal:
+                self._refuse(refusal, beginning)
+                break
+            if found is None:
+                self._wait_for_head()
+                break
+            self._begin(*found)
+            if self._request is not None:
+                break
+            data, self._intake.pending = self._intake.pending, b""
+        self._advancing = False
+
+    def _wait_for_head(self) -> None:
+        held = len(self._reader.held)
+        if held and not self.held_bytes:
+            self.deadline = min(self.deadline, self._clock.seconds() + HEAD_S)
+        self.factory.connections.holds(self, held)
+
+    def _begin(self, head: RequestHead, behind: bytes) -> None:
+        self._occupy()
+        self._intake.begin(head, behind, self.factory.max_body_bytes)
+        self._request = GatewayRequest(self, head)
+        self._request.process()
+
+    def _refuse(self, refusal: Refusal, beginning: bytes) -> None:
+        """Answer what is no request, and close."""
+        self._occupy()
+        self._intake.in_doubt = True
+        self._request = GatewayRequest(self, unreadable_head(beginning))
+        self.factory.refuse(self._request, refusal)
+
+    def _occupy(self) -> None:
+        """From here on the client waits for us."""
+        if self.held_bytes:
+            self.factory.connections.holds(self, 0)
+        self.factory.connections.answers(self)
+        self.deadline = inf
+
+    def read_body(self, limit: int) -> Deferred[bytes]:
+        """The body of the running request; invites a client to send it who waits for that.
+
+        Fails with the `Refusal` of a body that is too long, too slow or not well framed.
+        """
+        body = self._intake.read(limit)
+        self.deadline = self._intake.deadline
+        return body
+
+    def _invite(self) -> None:
+        self.write(CONTINUE)
+
+    # Answers
+
+    def goes_on(self, *, streams: bool) -> bool:
+        """Whether the client may send a next request behind the answer that now begins."""
+        self._intake.closed_for_stream = streams
+        whole = self._intake.skip()
+        request = self._request
+        return whole and request is not None and request.head.keeps_alive and not self.site.closing
+
+    def finished(self, *, goes_on: bool) -> None:
+        """The answer is written."""
+        self._request = None
+        if self._closing is not Closing.NO:
+            return
+        if not goes_on:
+            self._end()
+            return
+        self._intake.closed_for_stream = False
+        self._intake.release()
+        self.factory.connections.waits(self)
+        self._expire_in(STALL_S if self._pace.stalled else KEEP_ALIVE_S)
+        if not self._advancing:
+            behind, self._intake.pending = self._intake.pending, b""
+            self._advance(behind)
+
+    def _end(self) -> None:
+        if self._intake.is_over:
+            self.close()
+        else:
+            self._drain()
+
+    # The way out
+
+    def close(self) -> None:
+        """Close once the client has read what is written."""
+        self._closing = Closing.FLUSHING
+        self._watch()
+        self._lose()
+
+    def break_off(self) -> None:
+        """Close behind an answer that is not whole, without the end that it should have.
+
+        In HTTP/1.0 the close itself would look like the end, so there it is a reset (SPEC 8).
+        """
+        request = self._request
+        self._closing = Closing.CUT
+        if request is not None and request.head.line.version == HTTP_1_0:
+            self._expire_in(CUT_1_0_S)
+        else:
+            self._expire_in(CUT_S)
+            self._lose()
+
+    def abort(self) -> None:
+        """Reset the connection."""
+        self.client.abortConnection()
+
+    def _drain(self) -> None:
+        """Close our half; the other one is closed by the client, who has then read the answer."""
+        self._closing = Closing.DRAINING
+        self._intake.pending = b""
+        self._intake.release()
+        self._expire_in(DRAIN_S)
+        if not self.isSecure():
+            self.client.unregisterProducer()
+            self.client.loseWriteConnection()
+
+    def _drop(self, data: bytes) -> None:
+        self._dropped += len(data)
+        if self._dropped > DRAIN_BYTES:
+            self.abort()
+
+    def _lose(self) -> None:
+        # TLS would wait for its producer for ever.
+        self.client.unregisterProducer()
+        self.client.loseConnection()
+
+    # The pace of the client
+
+    def registerProducer(self, producer: IPushProducer, streaming: bool) -> None:  # noqa: ARG002, FBT001 - Twisted's signature
+        """Pace `producer`, who from now on watches over a client that does not read."""
+        self.deadline = inf
+        self._pace.register(producer)
+
+    def unregisterProducer(self) -> None:
+        """Let go of it."""
+        self._pace.unregister()
+
+    def _pace_changed(self) -> None:
+        """Nobody else watches over the client while it does not read."""
+        if self._closing is not Closing.NO:
+            return
+        if self._pace.stalled:
+            self._watch()
+        else:
+            self._expire_in(KEEP_ALIVE_S if self._request is None else inf)
+
+    def _watch(self) -> None:
+        """Give the client time to read something of what is written."""
+        self._pace.has_read()
+        self._expire_in(STALL_S)
+
+    def _expire_in(self, seconds: float) -> None:
+        self.deadline = self._clock.seconds() + seconds

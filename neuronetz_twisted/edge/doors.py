@@ -6,7 +6,6 @@ pipeline. The order of checks is SPEC 8's: identity, then path and method, then 
 
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
-from io import BytesIO
 from os import urandom
 from typing import Protocol
 
@@ -22,15 +21,17 @@ from neuronetz_twisted.dialects.fields import ignored_header
 from neuronetz_twisted.dialects.writers import Writer
 from neuronetz_twisted.edge.address import bucket_key
 from neuronetz_twisted.edge.answers import HttpAnswer
+from neuronetz_twisted.edge.bodies import too_large
+from neuronetz_twisted.edge.framing import words
 from neuronetz_twisted.edge.request import MODEL_PATH, UNKNOWN_PATH, GatewayRequest
 from neuronetz_twisted.edge.request_ids import client_request_id, new_request_id
 from neuronetz_twisted.errors import (
+    ExpectationFailed,
     InternalError,
     InvalidApiKey,
     MethodNotAllowed,
     NotAllowed,
     Refusal,
-    RequestTooLarge,
     UnsupportedMediaType,
 )
 from neuronetz_twisted.pipeline import Pipeline
@@ -99,6 +100,7 @@ class Doors:
     client_address: Callable[[GatewayRequest], str]
     request_id_header: str
     max_predict: int
+    max_body_bytes: int
     identifier: Identifier
     admission: Admission
     pipeline: Pipeline
@@ -118,8 +120,9 @@ class Doors:
         """Answer from what the gateway knows, without a call to a model host."""
 
         async def read(visit: Visit) -> None:
+            sent = await self._body(request) if methods == POST else b""
             current = await self.admission.current(visit.arrival.id, visit.principal)
-            body = view(current, _body(request))
+            body = view(current, sent)
             visit.answer.answer(JSON, body)
             self.settlement.answered(visit.arrival, len(body))
 
@@ -129,7 +132,7 @@ class Doors:
         """Hand a call to the pipeline."""
 
         async def run(visit: Visit) -> None:
-            native = surface.parse(_body(request), self.max_predict)
+            native = surface.parse(await self._body(request), self.max_predict)
             if native.ignored:
                 header = ignored_header(native.ignored)
                 visit.answer.headers[b"X-Gateway-Ignored"] = header.encode("ascii")
@@ -174,6 +177,20 @@ class Doors:
             visit.answer.break_off()
         await visit.answer.ended
 
+    async def _body(self, request: GatewayRequest) -> bytes:
+        """The request's body. Raises the refusals of SPEC 8 that its head or the body deserves."""
+        encoding = request.getHeader(b"content-encoding")
+        if encoding is not None and encoding.strip().lower() != b"identity":
+            raise UnsupportedMediaType(why="encoding")
+        if (request.getHeader(b"content-type") or b"").strip().lower().startswith(b"multipart/"):
+            raise UnsupportedMediaType(why="multipart")
+        length = request.head.length
+        if length is not None and length > self.max_body_bytes:
+            raise too_large(self.max_body_bytes)
+        if words(request.head.fields.get(b"expect", ())) not in ([], [b"100-continue"]):
+            raise ExpectationFailed
+        return await request.body(self.max_body_bytes)
+
     async def _identify(self, visit: Visit) -> None:
         headers = visit.request.requestHeaders
         credential = bearer_of(
@@ -184,11 +201,17 @@ class Doors:
         principal = await self.identifier.identify(credential, bucket)
         visit.arrival = evolve(visit.arrival, principal=principal)
 
+    def refuse(self, request: GatewayRequest, refusal: Refusal) -> None:
+        """Answer and record what is no request."""
+        visit = self._arrive(request)
+        self.settlement.refused(visit.arrival, refusal)
+        visit.answer.refuse(refusal)
+
     def _arrive(self, request: GatewayRequest) -> Visit:
         request_id = new_request_id(self.now(), urandom(10))
         name = self.request_id_header.encode("ascii")
         client_id = client_request_id(request.getHeader(name))
-        answer = HttpAnswer(request, self.clock, request_id)
+        answer = HttpAnswer(request, request_id)
         answer.headers[name] = request_id.encode("ascii")
         if client_id is not None:
             answer.headers[b"X-Client-Request-ID"] = client_id.encode("ascii")
@@ -223,16 +246,3 @@ def _route(request: GatewayRequest) -> str:
 def _joined(values: Sequence[bytes] | None) -> bytes | None:
     """Two fields of one name are one value with a comma (RFC 9110 5.3), so never a credential."""
     return None if values is None else b", ".join(values)
-
-
-def _body(request: GatewayRequest) -> bytes:
-    """The request's body. Raises the refusals of SPEC 8 that its head or size deserve."""
-    encoding = request.getHeader(b"content-encoding")
-    if encoding is not None and encoding.strip().lower() != b"identity":
-        raise UnsupportedMediaType(why="encoding")
-    if (request.getHeader(b"content-type") or b"").strip().lower().startswith(b"multipart/"):
-        raise UnsupportedMediaType(why="multipart")
-    if request.body_size > request.body_limit:
-        limit = request.body_limit
-        raise RequestTooLarge(f"the body is over {limit} bytes (MAX_REQUEST_BODY_BYTES)")
-    return request.content.getvalue() if isinstance(request.content, BytesIO) else b""

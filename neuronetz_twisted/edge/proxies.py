@@ -16,7 +16,7 @@ from twisted.internet.interfaces import (
 from twisted.logger import Logger
 from zope.interface import implementer
 
-from neuronetz_twisted.edge.address import TrustedProxies, client_address
+from neuronetz_twisted.edge.address import TrustedProxies, client_address, trusts
 from neuronetz_twisted.edge.request import GatewayRequest
 
 RESOLVE_S = 60.0
@@ -68,6 +68,10 @@ class ProxyNames(Service):
         host = peer.host if isinstance(peer, IPv4Address | IPv6Address) else ""
         forwarded = request.requestHeaders.getRawHeaders(b"x-forwarded-for", [])
         return client_address(host, forwarded, self._proxies)
+
+    def is_trusted(self, host: str) -> bool:
+        """Whether a peer is one of the proxies."""
+        return trusts(self._proxies, host)
 
     def startService(self) -> None:
         """Resolve now, and each name again some time after its answer."""

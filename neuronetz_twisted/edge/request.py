@@ -1,20 +1,27 @@
-"""A request as twisted.web hands it over, kept within bounds.
+"""A request as Klein sees it: twisted.web's class, with the parts that a gateway must own.
 
-Stock twisted.web writes bodies to temporary files, routes on unquoted paths and believes any
-`Host`. Here a body stays in memory up to its limit, and a path that is not literally in the table
-of routes is the one unknown path (SPEC 3).
+The path is looked up to the letter: whatever is not literally in the table of routes is the one
+unknown path (SPEC 3). The body is only read when it is asked for. Framing of the answer is ours.
 """
 
 import re
-from io import BytesIO
-from typing import Any, Protocol, cast
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_to_bytes
 
+from twisted.python.failure import Failure
+from twisted.web.http_headers import Headers
 from twisted.web.server import Request
+
+from neuronetz_twisted.edge.framing import HTTP_1_1, RequestHead
+from neuronetz_twisted.edge.responses import LAST_CHUNK, chunk, head_of
+
+if TYPE_CHECKING:
+    from neuronetz_twisted.edge.channel import GatewayChannel
 
 UNKNOWN_PATH = b"/unknown"
 MODEL_PATH = b"/v1/models/"
-_MODEL_ID = re.compile(rb"[A-Za-z0-9_][A-Za-z0-9_.:/-]*")
+_MODEL_ID = re.compile(rb"[A-Za-z0-9_][A-Za-z0-9_.:-]*(?:/[A-Za-z0-9_.:-]+)*/?")
 ROUTES = frozenset(
     {
         b"/",
@@ -29,12 +36,6 @@ ROUTES = frozenset(
         b"/v1/models",
     }
 )
-
-
-class BoundedSite(Protocol):
-    """What a request asks its site."""
-
-    max_body_bytes: int
 
 
 def routed_path(path: bytes) -> bytes:
@@ -52,33 +53,108 @@ def routed_path(path: bytes) -> bytes:
 
 
 class GatewayRequest(Request):
-    """One request. `asked_path` is the path as the client wrote it."""
+    """One request. `asked_path` is the path as the client wrote it.
 
-    asked_path: bytes = b""
-    body_size: int = 0
+    `begin`, `write` and `finish` make the answer; after the client has gone they do nothing.
+    """
 
-    @property
-    def body_limit(self) -> int:
-        """The largest body that is kept, in bytes."""
-        return cast("BoundedSite", self.channel.factory).max_body_bytes
+    channel: "GatewayChannel"  # type: ignore[assignment] # not the stock one
 
-    def gotLength(self, length: int | None) -> None:
-        """The head is complete: the body goes to memory, never to a file."""
-        del length
-        self.content = BytesIO()
+    def __init__(self, channel: "GatewayChannel", head: RequestHead) -> None:
+        super().__init__(channel, parsePOSTFormSubmission=False)
+        self.head = head
+        self.method = head.line.method
+        self.asked_path = self.uri = head.line.path
+        self.path = routed_path(head.line.path)
+        self.clientproto = head.line.version
+        self.requestHeaders = Headers(head.fields)
+        self._is_modern = head.line.version == HTTP_1_1
+        self._unsent = b""
+        self._goes_on = False
 
-    def handleContentChunk(self, data: bytes) -> None:
-        """Keep the body up to its limit, count it beyond."""
-        self.body_size += len(data)
-        if self.body_size <= self.body_limit and self.content is not None:
-            self.content.write(data)
-
-    def process(self) -> Any:
-        """Route on the path to the letter."""
-        self.asked_path = self.path
-        self.path = routed_path(self.path)
-        return super().process()
+    def process(self) -> None:
+        """Let Klein find the route of the path, and nothing but the path."""
+        self.site = self.channel.site
+        self.prepath = []
+        self.postpath = [unquote_to_bytes(word) for word in self.path[1:].split(b"/")]
+        self.site.resource.render(self)
 
     def getRequestHostname(self) -> bytes:
         """A constant: werkzeug would refuse some hosts outside of our error handling."""
         return b"gateway"
+
+    async def body(self, limit: int) -> bytes:
+        """The whole body, of at most `limit` bytes. Raises the `Refusal` of any other."""
+        return await self.channel.read_body(limit)
+
+    @property
+    def gone(self) -> bool:
+        """Whether the client has gone."""
+        return bool(self._disconnected)
+
+    def begin(self, status: int, fields: Iterable[tuple[bytes, bytes]], length: int | None) -> None:
+        """Prepare the head of an answer; it goes out with the first bytes.
+
+        `length` is the body's in bytes, None for a stream, which is chunked, or in HTTP/1.0 ends
+        with the connection (RFC 9112 6.3).
+        """
+        if self._disconnected:
+            return
+        self.startedWriting = 1
+        goes_on = self.channel.goes_on(streams=length is None)
+        self.chunked = length is None and self._is_modern
+        framing = list(fields)
+        if length is not None:
+            framing.append((b"Content-Length", b"%d" % length))
+        elif self.chunked:
+            framing.append((b"Transfer-Encoding", b"chunked"))
+        self._goes_on = goes_on and (length is not None or self._is_modern)
+        if not self._goes_on:
+            framing.append((b"Connection", b"close"))
+        elif not self._is_modern:
+            framing.append((b"Connection", b"keep-alive"))
+        self._unsent = head_of(status, self.channel.site.date_line(), framing)
+
+    def write(self, data: bytes) -> None:
+        """Send bytes of the answer's body, if it has one."""
+        if self._disconnected or self.finished:
+            return
+        if not self.startedWriting:
+            # Only a fault in the layers between could bring us here; nothing true can be said.
+            self.channel.abort()
+            return
+        if self.method == b"HEAD":
+            data = b""
+        elif self.chunked and data:
+            data = chunk(data)
+        head, self._unsent = self._unsent, b""
+        if head or data:
+            self.channel.write(head + data)
+
+    def finish(self) -> None:
+        """End the answer."""
+        if self._disconnected or self.finished:
+            return
+        self.write(b"")
+        if self.chunked and self.method != b"HEAD":
+            self.channel.write(LAST_CHUNK)
+        self.finished = 1
+        notifications, self.notifications = self.notifications, []
+        for notification in notifications:
+            notification.callback(None)
+        self.channel.finished(goes_on=self._goes_on)
+
+    def break_off(self) -> None:
+        """Close behind an answer that is not whole."""
+        if not self._disconnected and not self.finished:
+            self.channel.break_off()
+
+    def abort(self) -> None:
+        """Reset the connection."""
+        if not self._disconnected and not self.finished:
+            self.channel.abort()
+
+    def processingFailed(self, reason: Failure) -> Any:
+        """Say nothing: a fault that comes here has passed the edge's own wall."""
+        self._log.failure("a request failed outside of its door", reason)
+        self.abort()

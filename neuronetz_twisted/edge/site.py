@@ -1,6 +1,7 @@
 """The factory of connections, and the service that opens and closes the port."""
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, cast
 
 from klein import Klein
 from OpenSSL.crypto import Error as SSLError
@@ -12,12 +13,14 @@ from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IAddress, IListeningPort, IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
-from twisted.web.http import Request
 from twisted.web.server import Site
 
 from neuronetz_twisted.config import Settings
 from neuronetz_twisted.edge.channel import GatewayChannel
+from neuronetz_twisted.edge.connections import ConnectionLimits, Connections
 from neuronetz_twisted.edge.request import GatewayRequest
+from neuronetz_twisted.edge.responses import DateField
+from neuronetz_twisted.errors import Refusal
 
 BACKLOG = 1024
 CLOSE_S = 6.0
@@ -44,34 +47,62 @@ class CannotOpen(Exception):  # noqa: N818 - states what happened
 
 
 class GatewaySite(Site):
-    """A site whose requests are bounded and whose log is the record, not an access log."""
+    """The factory of channels.
+
+    `refuse` answers what is no request. `now` is the wall clock, in seconds since 1970. There is
+    no access log: it would hold paths and queries, and the record says more.
+    """
 
     noisy = False
 
-    def __init__(self, app: Klein, reactor: IReactorTime, max_body_bytes: int) -> None:
-        super().__init__(
-            app.resource(),
-            requestFactory=GatewayRequest,
-            reactor=reactor,
-            parsePOSTFormSubmission=False,
-        )
-        # Twisted's type names the proxy that negotiates HTTP/2, which this replaces.
-        self.protocol = GatewayChannel  # type: ignore[assignment]
+    def __init__(  # noqa: PLR0913 - its parts, given once
+        self,
+        app: Klein,
+        reactor: IReactorTime,
+        *,
+        refuse: Callable[[GatewayRequest, Refusal], None],
+        max_body_bytes: int,
+        limits: ConnectionLimits,
+        now: Callable[[], float],
+    ) -> None:
+        super().__init__(app.resource(), reactor=reactor, parsePOSTFormSubmission=False)
+        self.clock = reactor
+        self.refuse = refuse
         self.max_body_bytes = max_body_bytes
-        self.channels: set[GatewayChannel] = set()
+        self.connections = Connections(reactor, limits)
+        self.closing = False
+        self._now = now
+        self._date = DateField()
 
-    def log(self, request: Request) -> None:
-        """Write nothing: an access log would hold paths and queries."""
+    def buildProtocol(self, addr: IAddress | None) -> GatewayChannel | None:  # type: ignore[override]
+        """A channel for one more connection, if there may be one."""
+        host = addr.host if isinstance(addr, IPv4Address | IPv6Address) else None
+        if not self.connections.may_open(host):
+            return None
+        channel = GatewayChannel()
+        channel.factory = self
+        return channel
+
+    def date_line(self) -> bytes:
+        """The `Date` field of an answer that begins now."""
+        return self._date.line(self._now())
 
     async def close(self) -> None:
         """Close idle connections now, the others when they are done or after `CLOSE_S`."""
-        deadline = self.reactor.seconds() + CLOSE_S
-        while self.channels and self.reactor.seconds() < deadline:
-            for channel in [channel for channel in self.channels if channel.is_idle]:
-                channel.loseConnection()
-            await deferLater(self.reactor, CLOSE_POLL_S)
-        for channel in list(self.channels):
-            channel.forceAbortClient()
+        self.closing = True
+        deadline = self.clock.seconds() + CLOSE_S
+        while len(self.connections) and self.clock.seconds() < deadline:
+            for channel in self.channels:
+                if channel.is_idle:
+                    channel.close()
+            await deferLater(self.clock, CLOSE_POLL_S)
+        for channel in self.channels:
+            channel.abort()
+
+    @property
+    def channels(self) -> list[GatewayChannel]:
+        """Those that are open now."""
+        return cast("list[GatewayChannel]", self.connections.all())
 
 
 class EdgeService(Service):

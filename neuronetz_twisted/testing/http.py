@@ -33,13 +33,15 @@ class Answer:
 class MemoryConnection(StringTransport):
     """One connection to a site. Close and reset take effect when the test calls `settle`.
 
-    `reset` says whether our side has aborted; `open` whether the connection is still there.
+    `reset` says whether our side has aborted, `half_closed` whether it has only said its last word,
+    `open` whether the connection is still there.
     """
 
     def __init__(self, site: Site, peer: IAddress = PEER) -> None:
         super().__init__(hostAddress=HOST, peerAddress=peer)
         self.open = True
         self.reset = False
+        self.half_closed = False
         protocol = site.buildProtocol(peer)
         if protocol is None:
             raise ConnectionLost
@@ -50,6 +52,10 @@ class MemoryConnection(StringTransport):
         """Note a reset by our side."""
         super().abortConnection()
         self.reset = True
+
+    def loseWriteConnection(self) -> None:
+        """Note that our side writes no more."""
+        self.half_closed = True
 
     def send(self, data: bytes) -> None:
         """Let bytes of the client arrive."""

@@ -1,21 +1,25 @@
 """Names of other packages that are not theirs to keep, and that we lean on."""
 
 import inspect
+import re
+from contextlib import suppress
+from typing import Any
 
+from klein._resource import extractURLparts
 from treq.client import HTTPClient
 from treq.response import _Response
-from twisted.internet.defer import DeferredSemaphore
-from twisted.internet.task import Clock
-from twisted.trial.unittest import SynchronousTestCase
+from twisted.internet import reactor
+from twisted.internet.defer import Deferred, DeferredSemaphore
+from twisted.internet.endpoints import TCP4ClientEndpoint, connectProtocol
+from twisted.internet.error import ConnectionAborted
+from twisted.internet.protocol import Factory, Protocol
+from twisted.trial.unittest import SynchronousTestCase, TestCase
 from twisted.web._newclient import TransportProxyProducer
-from twisted.web.http import HTTPChannel
-from twisted.web.resource import Resource
-from twisted.web.server import Request, Site
+from twisted.web.server import Request
 
-from neuronetz_twisted.edge.channel import MAX_BEHIND_BYTES, GatewayChannel
-from neuronetz_twisted.edge.request import GatewayRequest
-from neuronetz_twisted.edge.site import GatewaySite
+from neuronetz_twisted.edge.channel import GatewayChannel
 from neuronetz_twisted.testing.agent import BodyTransport, ScriptedAgent
+from neuronetz_twisted.transports import unsent_bytes
 from tests.unit.edge.house import House
 
 
@@ -39,24 +43,22 @@ class TreqTests(SynchronousTestCase):
 
 class TwistedWebTests(SynchronousTestCase):
     def test_request(self) -> None:
-        """What `GatewayRequest` takes the place of."""
-        for name in ("gotLength", "handleContentChunk", "process", "getRequestHostname"):
+        """What `GatewayRequest` takes the place of, and what it leans on."""
+        for name in ("process", "write", "finish", "getRequestHostname", "processingFailed"):
             self.assertTrue(callable(getattr(Request, name)))
-        self.assertEqual(parameters(Request.gotLength), ["self", "length"])
-        self.assertEqual(parameters(Request.handleContentChunk), ["self", "data"])
+        self.assertEqual(parameters(Request.connectionLost), ["self", "reason"])
+        house = House()
+        house.keys.gate.held = True
+        request = house.running(house.ask("GET", "/api/tags"))
+        self.assertEqual(request.notifications[0].called, False)
+        self.assertEqual((request._disconnected, request.finished), (False, 0))
 
-    def test_channel(self) -> None:
-        """What `GatewayChannel` and the site's close use."""
-        self.assertEqual(HTTPChannel().requests, [])
-        self.assertTrue(callable(HTTPChannel.forceAbortClient))
-        self.assertIn("loseConnection", dir(HTTPChannel))
-
-    def test_bytes_behind_a_request(self) -> None:
-        """What `GatewayChannel` counts: stock twisted.web stops reading beyond as much."""
-        channel = HTTPChannel()
-        self.assertFalse(channel._handlingRequest)
-        self.assertEqual(channel._dataBuffer, [])
-        self.assertEqual(channel._optimisticEagerReadSize, MAX_BEHIND_BYTES)
+    def test_klein_asks_no_more_of_a_request(self) -> None:
+        """What Klein takes its route from."""
+        self.assertEqual(
+            set(re.findall(r"request\.(\w+)", inspect.getsource(extractURLparts))),
+            {"getRequestHostname", "getHost", "isSecure", "prepath", "postpath"},
+        )
 
     def test_body_transport(self) -> None:
         """What `abort` takes the connection from; there is none once the body is over."""
@@ -67,25 +69,50 @@ class TwistedWebTests(SynchronousTestCase):
         self.assertIsNone(proxy._producer)
 
     def test_site(self) -> None:
-        """Our channel takes the place of the one that negotiates HTTP/2, wholly."""
-        house = House()
-        client = house.connect()
+        """Our channel takes the place of the one that negotiates HTTP/2, wholly; no access log."""
+        client = House().connect()
         self.assertIs(type(client.protocol), GatewayChannel)
-        self.assertIs(client.protocol.requestFactory, GatewayRequest)  # type: ignore[attr-defined]
 
-    def test_access_log_is_off(self) -> None:
-        """The site's own log is a method that we replace."""
-        self.assertIsNot(GatewaySite.log, Site.log)
-
-    def test_request_knows_its_channel_until_the_client_goes(self) -> None:
-        """`HttpAnswer` tells by `channel` whether Twisted has let go of the producer."""
+    def test_request_knows_when_the_client_has_gone(self) -> None:
+        """`GatewayRequest` says nothing then."""
         house = House()
         house.keys.gate.held = True
         client = house.ask("GET", "/api/tags")
-        (request,) = client.protocol.requests  # type: ignore[attr-defined]
-        self.assertIs(request.channel.transport, client)
+        request = house.running(client)
         client.leave()
-        self.assertIsNone(request.channel)
+        self.assertTrue(request.gone)
+        request.begin(200, [], 0)
+        request.write(b"x")
+        request.finish()
+        request.break_off()
+        request.abort()
+        self.assertEqual((client.value(), client.reset), (b"", False))
+
+
+class TransportTests(TestCase):
+    """What `transports.py` reads of a real connection."""
+
+    async def test_buffers(self) -> None:
+        """Nothing is buffered on a new connection; what a write leaves is."""
+        listening: Any = reactor
+        port = listening.listenTCP(0, Factory.forProtocol(Protocol), interface="127.0.0.1")
+        self.addCleanup(port.stopListening)
+        endpoint = TCP4ClientEndpoint(reactor, "127.0.0.1", port.getHost().port)
+        client = await connectProtocol(endpoint, Protocol())
+        transport: Any = client.transport
+        self.assertEqual((transport.dataBuffer, transport._tempDataBuffer), (b"", []))
+        self.assertEqual((transport.offset, transport._tempDataLen), (0, 0))
+        self.assertEqual((transport.TLS, bool(transport.connected)), (False, True))
+        self.assertEqual(transport.writeSomeData(b"x"), 1)
+        transport.write(b"abc")
+        self.assertEqual((transport._tempDataBuffer, transport._tempDataLen), ([b"abc"], 3))
+        self.assertEqual(unsent_bytes(transport), 3)
+        gone: Deferred[object] = Deferred()
+        lost: Any = client
+        lost.connectionLost = gone.callback
+        transport.abortConnection()
+        with suppress(ConnectionAborted):
+            await gone
 
 
 class DeferTests(SynchronousTestCase):
@@ -98,13 +125,3 @@ class DeferTests(SynchronousTestCase):
         waiting.addErrback(lambda _: None)
         waiting.cancel()
         self.assertEqual(len(semaphore.waiting), 0)
-
-
-class ResourceTests(SynchronousTestCase):
-    def test_site_takes_a_clock(self) -> None:
-        """Timeouts of connections run on the reactor that the site was given."""
-        clock = Clock()
-        site = Site(Resource(), reactor=clock)
-        protocol = site.buildProtocol(None)
-        self.assertIsNotNone(protocol)
-        self.assertIs(site.reactor, clock)

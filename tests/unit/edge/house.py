@@ -6,9 +6,11 @@ from neuronetz_twisted.admission.admit import Admission
 from neuronetz_twisted.admission.failures import FailureBuckets
 from neuronetz_twisted.admission.identify import Identifier
 from neuronetz_twisted.edge.address import TrustedProxies
+from neuronetz_twisted.edge.connections import ConnectionLimits
 from neuronetz_twisted.edge.doors import Doors
 from neuronetz_twisted.edge.pages import Pages
 from neuronetz_twisted.edge.proxies import ProxyNames
+from neuronetz_twisted.edge.request import GatewayRequest
 from neuronetz_twisted.edge.routes import Routes
 from neuronetz_twisted.edge.site import GatewaySite
 from neuronetz_twisted.pipeline import Pipeline
@@ -32,12 +34,13 @@ MAX_PREDICT = 64
 IDLE_S = 600.0
 STALL_S = 120.0
 WALL = 1_700_000_000.0
+LIMITS = ConnectionLimits(total=1000, per_address=1000)
 
 
 class House:
     """Every room but the stores and the model host is the real one."""
 
-    def __init__(self) -> None:
+    def __init__(self, limits: ConnectionLimits = LIMITS) -> None:
         """One active key, one model."""
         self.clock = Clock()
         self.keys = FakeKeyStore()
@@ -49,7 +52,15 @@ class House:
         self.sink = RecordingSink()
         self.live = LiveCalls(self.keys)
         self.ready = True
-        self.site = GatewaySite(Routes(self.doors(), self.pages()).app, self.clock, BODY_LIMIT)
+        doors = self.doors()
+        self.site = GatewaySite(
+            Routes(doors, self.pages()).app,
+            self.clock,
+            refuse=doors.refuse,
+            max_body_bytes=BODY_LIMIT,
+            limits=limits,
+            now=lambda: WALL,
+        )
 
     def pages(self) -> Pages:
         """The answers that need no model host."""
@@ -76,6 +87,7 @@ class House:
             client_address=proxies.client_address,
             request_id_header="X-Request-ID",
             max_predict=MAX_PREDICT,
+            max_body_bytes=BODY_LIMIT,
             identifier=self.identifier,
             admission=admission,
             pipeline=Pipeline(admission, self.upstream, self.live, relay, settlement),
@@ -85,6 +97,11 @@ class House:
     def connect(self) -> MemoryConnection:
         """A client."""
         return MemoryConnection(self.site)
+
+    def running(self, client: MemoryConnection) -> GatewayRequest:
+        """The request of a client that is being answered."""
+        request: GatewayRequest = client.protocol._request  # type: ignore[attr-defined]
+        return request
 
     def ask(
         self, method: str, path: str, body: bytes | None = None, **headers: str

@@ -4,12 +4,12 @@ from typing import Any
 
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
-from twisted.web.resource import Resource
-from twisted.web.server import NOT_DONE_YET, Site
 
-from neuronetz_twisted.edge.answers import FLUSH_S, HttpAnswer
-from neuronetz_twisted.edge.channel import GatewayChannel
+from neuronetz_twisted.edge.answers import HttpAnswer
+from neuronetz_twisted.edge.channel import CUT_S
+from neuronetz_twisted.edge.connections import TICK_S
 from neuronetz_twisted.edge.request import GatewayRequest
+from neuronetz_twisted.edge.site import GatewaySite
 from neuronetz_twisted.errors import (
     AuthFailuresLimited,
     InvalidApiKey,
@@ -17,6 +17,7 @@ from neuronetz_twisted.errors import (
     UpstreamFailed,
 )
 from neuronetz_twisted.testing.http import MemoryConnection
+from tests.unit.edge.house import LIMITS, WALL
 
 
 class Producer:
@@ -37,37 +38,42 @@ class Producer:
         self.stops += 1
 
 
-class Waiting(Resource):
-    """Makes an answer of each request and leaves the rest to the test."""
+class Waiting:
+    """An app that makes an answer of each request and leaves the rest to the test."""
 
-    isLeaf = True
-
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self) -> None:
         """No request yet."""
-        super().__init__()
-        self.clock = clock
         self.answers: list[HttpAnswer] = []
 
-    def render(self, request: GatewayRequest) -> int:
+    def resource(self) -> "Waiting":
+        """Be the root of the site."""
+        return self
+
+    def render(self, request: GatewayRequest) -> None:
         """Keep an answer."""
-        self.answers.append(HttpAnswer(request, self.clock, "the-id"))
-        return NOT_DONE_YET
+        self.answers.append(HttpAnswer(request, "the-id"))
 
 
 class HttpAnswerTests(SynchronousTestCase):
     def setUp(self) -> None:
         """One request that waits."""
         self.clock = Clock()
-        resource = Waiting(self.clock)
-        site: Any = Site(resource, GatewayRequest, reactor=self.clock)
-        site.protocol, site.channels, site.max_body_bytes = GatewayChannel, set(), 100
-        self.client = MemoryConnection(site).request("GET", "/v1/chat/completions")
-        (self.answer,) = resource.answers
+        app: Any = Waiting()
+        self.site = GatewaySite(
+            app,
+            self.clock,
+            refuse=lambda request, refusal: None,  # noqa: ARG005 - nobody is refused here
+            max_body_bytes=100,
+            limits=LIMITS,
+            now=lambda: WALL,
+        )
+        self.client = MemoryConnection(self.site).request("GET", "/v1/chat/completions")
+        (self.answer,) = app.answers
 
     def all_calls(self) -> None:
         """Use every method."""
         self.answer.write(b"x")
-        self.answer.register(Producer())  # type: ignore[arg-type]
+        self.answer.register(Producer())
         self.answer.unregister()
         self.answer.answer(b"text/plain", b"x")
         self.answer.refuse(UpstreamFailed())
@@ -96,7 +102,7 @@ class HttpAnswerTests(SynchronousTestCase):
         """The producer is stopped once; letting go of it later does not raise."""
         producer = Producer()
         self.answer.begin(b"text/plain")
-        self.answer.register(producer)  # type: ignore[arg-type]
+        self.answer.register(producer)
         self.answer.write(b"x")
         self.client.leave()
         self.assertGreaterEqual(producer.stops, 1)
@@ -127,21 +133,22 @@ class HttpAnswerTests(SynchronousTestCase):
                 self.assertEqual(answer.json()["error"]["code"], refusal.code)
 
     def test_break_off_twice(self) -> None:
-        """One timer, whatever is asked; a client that has read everything ends it."""
+        """The second does nothing; a client that has read everything ends it."""
         self.answer.begin(b"text/plain")
         self.answer.write(b"x")
         self.answer.break_off()
+        self.clock.advance(CUT_S / 2)
         self.answer.break_off()
-        self.assertEqual(len(self.clock.getDelayedCalls()), 1)
+        self.clock.advance(CUT_S / 2 + TICK_S)
+        self.assertTrue(self.client.reset)
         self.client.settle()
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
-    def test_client_that_does_not_read_the_broken_end(self) -> None:
-        """It is reset in the end."""
+    def test_client_that_reads_the_broken_end(self) -> None:
+        """Nothing is left of it."""
         self.answer.begin(b"text/plain")
         self.answer.write(b"x")
         self.answer.break_off()
-        self.clock.advance(FLUSH_S)
-        self.assertTrue(self.client.reset)
         self.client.settle()
         self.successResultOf(self.answer.ended)
+        self.assertEqual(self.clock.getDelayedCalls(), [])

@@ -107,17 +107,6 @@ class BodyTests(SurfaceTestCase):
             client.send(b"a\r\n          \r\n" * count + b"0\r\n\r\n")
             self.assertEqual(client.answer().status, status)
 
-    def test_never_a_file(self) -> None:
-        """A body of any size is kept in memory up to its limit, and no further."""
-        client = self.house.connect()
-        client.send(b"POST /api/chat HTTP/1.1\r\nHost: x\r\nContent-Length: 10000000\r\n\r\n")
-        client.send(b"x" * 1_000_000)
-        request = client.protocol.requests[0]  # type: ignore[attr-defined]
-        self.assertEqual(type(request.content).__name__, "BytesIO")
-        self.assertLessEqual(len(request.content.getvalue()), BODY_LIMIT)
-        self.assertEqual(request.body_size, 1_000_000)
-        client.leave()
-
     def test_order_of_checks(self) -> None:
         """Identity, path, method, headers, size, fields: the first that fails is the answer."""
         big, bad = b" " * (BODY_LIMIT + 1), b"[]"

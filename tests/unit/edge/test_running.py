@@ -2,7 +2,10 @@
 
 import orjson
 
-from neuronetz_twisted.edge.channel import MAX_BEHIND_BYTES
+from neuronetz_twisted.edge.channel import CUT_1_0_S, CUT_S
+from neuronetz_twisted.edge.connections import TICK_S
+from neuronetz_twisted.edge.framing import MAX_HEAD_BYTES
+from neuronetz_twisted.edge.intake import MAX_BEHIND_BYTES
 from neuronetz_twisted.testing.calls import made_model
 from neuronetz_twisted.testing.http import MemoryConnection
 from neuronetz_twisted.testing.upstream import chat_final, chat_frame
@@ -112,9 +115,9 @@ class RunningTests(SurfaceTestCase):
         self.assertEqual(lines[-1]["code"], "upstream_failed")
         self.assertTrue(client.disconnecting)
         self.assertFalse(client.reset)
-        self.house.clock.advance(4.9)
+        self.house.clock.advance(CUT_S - TICK_S)
         self.assertFalse(client.reset)
-        self.house.clock.advance(0.1)
+        self.house.clock.advance(2 * TICK_S)
         self.assertTrue(client.reset)
         client.settle()
         self.assertEqual(self.house.sink.outcomes, ["upstream_error/lost"])
@@ -135,7 +138,7 @@ class RunningTests(SurfaceTestCase):
         self.upstream.streams[0].end(clean=False)
         self.assertIn(b"upstream_failed", client.value())
         self.assertFalse(client.disconnecting)
-        self.house.clock.advance(0.5)
+        self.house.clock.advance(CUT_1_0_S + TICK_S)
         self.assertTrue(client.reset)
         client.settle()
 
@@ -183,7 +186,7 @@ class DisconnectTests(SurfaceTestCase):
         self.assertEqual(self.house.sink.outcomes, [outcome])
         self.assertEqual(len(self.house.live), 0)
         self.assertEqual(self.house.clock.getDelayedCalls(), [])
-        self.assertEqual(self.house.site.channels, set())
+        self.assertEqual(self.house.site.channels, [])
 
     def test_while_it_is_identified(self) -> None:
         """Before anybody knows who it was."""
@@ -257,18 +260,25 @@ class DisconnectTests(SurfaceTestCase):
         """What is behind counts, not what has been behind."""
         self.upstream.frames = [chat_final()]
         client = self.house.connect()
-        for _ in range(3):
+        for _ in range(9):
             self.upstream.gate.held = True
             client.request("POST", "/api/chat", FOLDED, x_api_key=KEY)
-            client.request("GET", "/healthz", pad="x" * (MAX_BEHIND_BYTES // 2))
+            client.request("GET", "/healthz", pad="x" * (MAX_HEAD_BYTES // 2))
             self.upstream.gate.release_all()
             self.assertEqual([client.answer().status for _ in range(2)], [200, 200])
         self.assertFalse(client.reset)
 
     def test_in_the_middle_of_its_own_body(self) -> None:
-        """A request that never came whole is none."""
+        """A request whose body never came is recorded as one whose client has gone."""
         client = self.house.connect()
-        client.send(b"POST /api/chat HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n123")
+        head = b"POST /api/chat HTTP/1.1\r\nHost: x\r\nx-api-key: %b\r\nContent-Length: 10\r\n\r\n"
+        client.send(head % KEY.encode() + b"123")
+        self.gone(client)
+
+    def test_in_the_middle_of_its_head(self) -> None:
+        """A request whose head never came whole is none."""
+        client = self.house.connect()
+        client.send(b"POST /api/chat HTTP/1.1\r\nHost: x\r\n")
         client.leave()
         self.assertEqual(self.house.sink.events, [])
         self.assertEqual(self.house.clock.getDelayedCalls(), [])

@@ -1,0 +1,158 @@
+"""The open connections of clients: how many there may be, from where, and until when.
+
+Memory before authentication is bounded here. Whoever has not sent a whole head yet is *waiting*; a
+new connection beyond the limit, or too many bytes of unfinished heads, end the connection that has
+waited longest, so that half-open ones cannot keep others out. One timer serves all deadlines.
+"""
+
+from collections import Counter
+from collections.abc import Callable
+from math import inf
+from typing import Protocol
+
+from attrs import define, field, frozen
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.logger import Logger
+
+from neuronetz_twisted.edge.address import bucket_key
+
+TICK_S = 0.25
+"""How late a deadline may be noticed."""
+
+LOG_EVERY_S = 60.0
+_log = Logger()
+
+
+@frozen(kw_only=True)
+class ConnectionLimits:
+    """How many connections, and bytes of unfinished heads in all.
+
+    `per_address` does not hold for addresses that are `exempt`: behind a proxy are many.
+    """
+
+    total: int
+    per_address: int
+    head_bytes: int = 32 * 1024 * 1024
+    exempt: Callable[[str], bool] = lambda _: False
+
+
+class Connection(Protocol):
+    """What is asked of a channel here.
+
+    `host` is the peer's address, None where it has none. `deadline` is on the clock, infinite
+    where there is none. `held_bytes` are those of an unfinished head.
+    """
+
+    host: str | None
+    deadline: float
+    held_bytes: int
+
+    def expired(self) -> None:
+        """The deadline has passed."""
+        ...
+
+    def abort(self) -> None:
+        """Close at once."""
+        ...
+
+
+@define(eq=False)
+class Connections:
+    """All connections of one site."""
+
+    _clock: IReactorTime
+    _limits: ConnectionLimits
+    _open: set[Connection] = field(factory=set, init=False)
+    _waiting: dict[Connection, None] = field(factory=dict, init=False)
+    _addresses: Counter[str] = field(factory=Counter, init=False)
+    _held: int = field(default=0, init=False)
+    _timer: IDelayedCall | None = field(default=None, init=False)
+    _refused: int = field(default=0, init=False)
+    _logged_at: float = field(default=-inf, init=False)
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def all(self) -> list[Connection]:
+        """Those that are open now."""
+        return list(self._open)
+
+    def may_open(self, host: str | None) -> bool:
+        """Whether one more may be opened from an address; may end another one for it."""
+        if self._is_full(host):
+            self._note("from one address")
+            return False
+        if len(self._open) >= self._limits.total and not self._evict("in all"):
+            self._note("in all, all of them being answered")
+            return False
+        return True
+
+    def enter(self, connection: Connection) -> None:
+        """A connection is open, and waiting."""
+        self._open.add(connection)
+        self._waiting[connection] = None
+        if connection.host is not None:
+            self._addresses[bucket_key(connection.host)] += 1
+        if self._timer is None:
+            self._timer = self._clock.callLater(TICK_S, self._tick)
+
+    def leave(self, connection: Connection) -> None:
+        """A connection is closed, or will be in a moment."""
+        if connection not in self._open:
+            return
+        self._open.remove(connection)
+        self._waiting.pop(connection, None)
+        self._held -= connection.held_bytes
+        if connection.host is not None:
+            key = bucket_key(connection.host)
+            self._addresses[key] -= 1
+            if not self._addresses[key]:
+                del self._addresses[key]
+        if not self._open and self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def waits(self, connection: Connection) -> None:
+        """A connection waits for its next request from now on."""
+        self._waiting[connection] = None
+
+    def answers(self, connection: Connection) -> None:
+        """A connection has a whole head: from now on it is nobody's victim."""
+        self._waiting.pop(connection, None)
+
+    def holds(self, connection: Connection, count: int) -> None:
+        """A connection holds so many bytes of an unfinished head."""
+        self._held += count - connection.held_bytes
+        connection.held_bytes = count
+        while self._held > self._limits.head_bytes and self._evict("for bytes of heads"):
+            pass
+
+    def _is_full(self, host: str | None) -> bool:
+        if host is None or self._limits.exempt(host):
+            return False
+        return self._addresses[bucket_key(host)] >= self._limits.per_address
+
+    def _evict(self, why: str) -> bool:
+        """End the connection that has waited longest; False where none waits."""
+        oldest = next(iter(self._waiting), None)
+        if oldest is None:
+            return False
+        self._note(why)
+        self.leave(oldest)
+        oldest.abort()
+        return True
+
+    def _note(self, why: str) -> None:
+        """Count a connection that was not wanted, and say so at most once a minute."""
+        self._refused += 1
+        now = self._clock.seconds()
+        if now - self._logged_at >= LOG_EVERY_S:
+            self._logged_at = now
+            _log.warn("too many connections {why}; {count} closed", why=why, count=self._refused)
+            self._refused = 0
+
+    def _tick(self) -> None:
+        self._timer = self._clock.callLater(TICK_S, self._tick)
+        now = self._clock.seconds()
+        for connection in [one for one in self._open if one.deadline <= now]:
+            connection.expired()
