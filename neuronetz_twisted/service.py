@@ -17,6 +17,7 @@ from neuronetz_twisted.audit.log import AuditLog
 from neuronetz_twisted.config import Settings
 from neuronetz_twisted.edge.address import TrustedProxies
 from neuronetz_twisted.edge.connections import ConnectionLimits
+from neuronetz_twisted.edge.dispatch import Dispatch
 from neuronetz_twisted.edge.doors import Doors
 from neuronetz_twisted.edge.pages import Pages
 from neuronetz_twisted.edge.proxies import ProxyNames
@@ -159,8 +160,8 @@ def _edge(
     settings: Settings, reactor: Any, doors: Doors, pages: Pages, proxies: ProxyNames
 ) -> EdgeService:
     site = GatewaySite(
-        Routes(doors, pages).app,
         reactor,
+        begin=Dispatch(Routes(doors, pages).app).begin,
         refuse=doors.refuse,
         max_body_bytes=settings.max_request_body_bytes,
         limits=_connection_limits(settings, proxies),

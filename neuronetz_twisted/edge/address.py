@@ -6,6 +6,7 @@ the address that his failures are counted under (SPEC 5).
 
 import re
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 from attrs import frozen
@@ -16,6 +17,9 @@ Network = IPv4Network | IPv6Network
 _IN_BRACKETS = re.compile(r"\[([^\]]*)\](?::[0-9]{1,5})?")
 _V4_WITH_PORT = re.compile(r"([0-9.]+):[0-9]{1,5}")
 _MAPPED_BITS = 96
+
+REMEMBERED = 4096
+"""Addresses whose reading is kept: a client comes again, and reading one costs as much as a key."""
 
 
 @frozen(kw_only=True)
@@ -82,6 +86,7 @@ def trusts(proxies: TrustedProxies, peer: str) -> bool:
     return address is not None and address in proxies
 
 
+@lru_cache(maxsize=REMEMBERED)
 def bucket_key(address: str) -> str:
     """Name the bucket that an address counts in: IPv6 by /64, since one host owns all of that."""
     parsed = _parsed(address)
@@ -99,6 +104,7 @@ def _entry(text: bytes) -> Address | None:
     return _parsed(match[1] if match else word)
 
 
+@lru_cache(maxsize=REMEMBERED)
 def _parsed(text: str) -> Address | None:
     """Read an address without its scope; IPv4 in IPv6 becomes IPv4."""
     try:

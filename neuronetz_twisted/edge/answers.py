@@ -1,12 +1,16 @@
 """Answers as bytes on a client's connection: the one place that renders a refusal (SPEC 8)."""
 
+from typing import TYPE_CHECKING
+
 import orjson
-from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IPushProducer
 
 from neuronetz_twisted.dialects.faults import native_error, openai_error
 from neuronetz_twisted.edge.request import GatewayRequest
 from neuronetz_twisted.errors import InvalidApiKey, MethodNotAllowed, Refusal
+
+if TYPE_CHECKING:
+    from twisted.internet.defer import Deferred
 
 
 class HttpAnswer:
@@ -20,12 +24,11 @@ class HttpAnswer:
         self._request = request
         self._request_id = request_id
         self.headers: dict[bytes, bytes] = {}
-        self.ended: Deferred[None] = Deferred()
         self._over = False
         self._begun = False
         self._closing = False
         self._registered = False
-        request.notifyFinish().addBoth(self._finished)
+        self.ended: Deferred[None] = request.notifyFinish().addBoth(self._finished)
 
     def begin(self, content_type: bytes) -> None:
         """Prepare the head of a streamed answer; it goes out with the first bytes."""
@@ -99,4 +102,3 @@ class HttpAnswer:
 
     def _finished(self, _: object) -> None:
         self._over = True
-        self.ended.callback(None)

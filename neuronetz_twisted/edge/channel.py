@@ -4,7 +4,7 @@
        |                          |
        +-- refused, expired ------+--> closing --> gone
 
-A request is handed to the application when its head is whole (SPEC 8): the body stays on the wire
+A request is dispatched when its head is whole (SPEC 8): the body stays on the wire
 until somebody asks for it with `read_body`. Whatever is doubtful ends the connection behind its
 answer, for nobody could say where the next request begins (RFC 9112 9.6, 11.2).
 """
@@ -160,7 +160,7 @@ class GatewayChannel(Protocol):
         self._occupy()
         self._intake.begin(head, behind, self.factory.max_body_bytes)
         self._request = GatewayRequest(self, head)
-        self._request.process()
+        self.factory.begin(self._request)
 
     def _refuse(self, refusal: Refusal, beginning: bytes) -> None:
         """Answer what is no request, and close."""

@@ -1,4 +1,4 @@
-"""A request as Klein sees it: twisted.web's class, with the parts that a gateway must own.
+"""A request as endpoints see it: twisted.web's class, with the parts that a gateway must own.
 
 The path is looked up to the letter: whatever is not literally in the table of routes is the one
 unknown path (SPEC 3). The body is only read when it is asked for. Framing of the answer is ours.
@@ -6,7 +6,7 @@ unknown path (SPEC 3). The body is only read when it is asked for. Framing of th
 
 import re
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import unquote_to_bytes
 
 from twisted.python.failure import Failure
@@ -17,6 +17,8 @@ from neuronetz_twisted.edge.framing import HTTP_1_1, RequestHead
 from neuronetz_twisted.edge.responses import LAST_CHUNK, chunk, head_of
 
 if TYPE_CHECKING:
+    from twisted.internet.defer import Deferred
+
     from neuronetz_twisted.edge.channel import GatewayChannel
 
 UNKNOWN_PATH = b"/unknown"
@@ -53,7 +55,7 @@ def routed_path(path: bytes) -> bytes:
 
 
 class GatewayRequest(Request):
-    """One request. `asked_path` is the path as the client wrote it.
+    """One request. `asked_path` is the path as the client wrote it, `running` what answers it.
 
     `begin`, `write` and `finish` make the answer; after the client has gone they do nothing.
     """
@@ -68,24 +70,20 @@ class GatewayRequest(Request):
         self.path = routed_path(head.line.path)
         self.clientproto = head.line.version
         self.requestHeaders = Headers(head.fields)
+        self.running: Deferred[None] | None = None
         self._is_modern = head.line.version == HTTP_1_1
         self._unsent = b""
         self._goes_on = False
 
-    def process(self) -> None:
-        """Let Klein find the route of the path, and nothing but the path."""
-        self.site = self.channel.site
-        self.prepath = []
-        self.postpath = [unquote_to_bytes(word) for word in self.path[1:].split(b"/")]
-        self.site.resource.render(self)
-
-    def getRequestHostname(self) -> bytes:
-        """A constant: werkzeug would refuse some hosts outside of our error handling."""
-        return b"gateway"
-
     async def body(self, limit: int) -> bytes:
         """The whole body, of at most `limit` bytes. Raises the `Refusal` of any other."""
         return await self.channel.read_body(limit)
+
+    def connectionLost(self, reason: Failure) -> None:
+        """The client has gone: whatever still runs for it is cancelled."""
+        super().connectionLost(reason)
+        if self.running is not None:
+            self.running.cancel()
 
     @property
     def gone(self) -> bool:
@@ -153,8 +151,3 @@ class GatewayRequest(Request):
         """Reset the connection."""
         if not self._disconnected and not self.finished:
             self.channel.abort()
-
-    def processingFailed(self, reason: Failure) -> Any:
-        """Say nothing: a fault that comes here has passed the edge's own wall."""
-        self._log.failure("a request failed outside of its door", reason)
-        self.abort()

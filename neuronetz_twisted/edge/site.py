@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from typing import Any, cast
 
-from klein import Klein
 from OpenSSL.crypto import Error as SSLError
 from twisted.application.service import Service
 from twisted.internet.address import IPv4Address, IPv6Address
@@ -13,6 +12,7 @@ from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IAddress, IListeningPort, IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
+from twisted.web.resource import Resource
 from twisted.web.server import Site
 
 from neuronetz_twisted.config import Settings
@@ -49,24 +49,26 @@ class CannotOpen(Exception):  # noqa: N818 - states what happened
 class GatewaySite(Site):
     """The factory of channels.
 
-    `refuse` answers what is no request. `now` is the wall clock, in seconds since 1970. There is
-    no access log: it would hold paths and queries, and the record says more.
+    `begin` starts what answers a request, `refuse` answers what is none. `now` is the wall clock,
+    in seconds since 1970. There is no access log: it would hold paths and queries, and the record
+    says more.
     """
 
     noisy = False
 
     def __init__(  # noqa: PLR0913 - its parts, given once
         self,
-        app: Klein,
         reactor: IReactorTime,
         *,
+        begin: Callable[[GatewayRequest], None],
         refuse: Callable[[GatewayRequest, Refusal], None],
         max_body_bytes: int,
         limits: ConnectionLimits,
         now: Callable[[], float],
     ) -> None:
-        super().__init__(app.resource(), reactor=reactor, parsePOSTFormSubmission=False)
+        super().__init__(Resource(), reactor=reactor, parsePOSTFormSubmission=False)
         self.clock = reactor
+        self.begin = begin
         self.refuse = refuse
         self.max_body_bytes = max_body_bytes
         self.connections = Connections(reactor, limits)

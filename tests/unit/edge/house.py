@@ -7,6 +7,7 @@ from neuronetz_twisted.admission.failures import FailureBuckets
 from neuronetz_twisted.admission.identify import Identifier
 from neuronetz_twisted.edge.address import TrustedProxies
 from neuronetz_twisted.edge.connections import ConnectionLimits
+from neuronetz_twisted.edge.dispatch import Dispatch
 from neuronetz_twisted.edge.doors import Doors
 from neuronetz_twisted.edge.pages import Pages
 from neuronetz_twisted.edge.proxies import ProxyNames
@@ -54,8 +55,8 @@ class House:
         self.ready = True
         doors = self.doors()
         self.site = GatewaySite(
-            Routes(doors, self.pages()).app,
             self.clock,
+            begin=Dispatch(Routes(doors, self.pages()).app).begin,
             refuse=doors.refuse,
             max_body_bytes=BODY_LIMIT,
             limits=limits,

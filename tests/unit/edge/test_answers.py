@@ -1,14 +1,13 @@
 """One answer on one connection, used in every order that its protocol allows."""
 
-from typing import Any
-
+from twisted.internet.interfaces import IPushProducer
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
+from zope.interface import implementer
 
 from neuronetz_twisted.edge.answers import HttpAnswer
 from neuronetz_twisted.edge.channel import CUT_S
 from neuronetz_twisted.edge.connections import TICK_S
-from neuronetz_twisted.edge.request import GatewayRequest
 from neuronetz_twisted.edge.site import GatewaySite
 from neuronetz_twisted.errors import (
     AuthFailuresLimited,
@@ -20,6 +19,7 @@ from neuronetz_twisted.testing.http import MemoryConnection
 from tests.unit.edge.house import LIMITS, WALL
 
 
+@implementer(IPushProducer)
 class Producer:
     """A producer that counts how it is told to stop."""
 
@@ -38,37 +38,21 @@ class Producer:
         self.stops += 1
 
 
-class Waiting:
-    """An app that makes an answer of each request and leaves the rest to the test."""
-
-    def __init__(self) -> None:
-        """No request yet."""
-        self.answers: list[HttpAnswer] = []
-
-    def resource(self) -> "Waiting":
-        """Be the root of the site."""
-        return self
-
-    def render(self, request: GatewayRequest) -> None:
-        """Keep an answer."""
-        self.answers.append(HttpAnswer(request, "the-id"))
-
-
 class HttpAnswerTests(SynchronousTestCase):
     def setUp(self) -> None:
         """One request that waits."""
         self.clock = Clock()
-        app: Any = Waiting()
-        self.site = GatewaySite(
-            app,
+        answers: list[HttpAnswer] = []
+        site = GatewaySite(
             self.clock,
+            begin=lambda request: answers.append(HttpAnswer(request, "the-id")),
             refuse=lambda request, refusal: None,  # noqa: ARG005 - nobody is refused here
             max_body_bytes=100,
             limits=LIMITS,
             now=lambda: WALL,
         )
-        self.client = MemoryConnection(self.site).request("GET", "/v1/chat/completions")
-        (self.answer,) = app.answers
+        self.client = MemoryConnection(site).request("GET", "/v1/chat/completions")
+        (self.answer,) = answers
 
     def all_calls(self) -> None:
         """Use every method."""
