@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
-from attrs import frozen
+from attrs import field, frozen
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
@@ -32,6 +32,7 @@ class TrustedProxies:
     networks: tuple[Network, ...] = ()
     names: frozenset[str] = frozenset()
     resolved: frozenset[Address] = frozenset()
+    _judged: dict[Address, bool] = field(factory=dict, init=False, eq=False, repr=False)
 
     @classmethod
     def parse(cls, entries: Iterable[str]) -> "TrustedProxies":
@@ -53,7 +54,13 @@ class TrustedProxies:
         return TrustedProxies(networks=self.networks, names=self.names, resolved=addresses)
 
     def __contains__(self, address: Address) -> bool:
-        return address in self.resolved or any(address in network for network in self.networks)
+        judged = self._judged.get(address)
+        if judged is None:
+            if len(self._judged) >= REMEMBERED:
+                self._judged.clear()
+            judged = address in self.resolved or any(address in one for one in self.networks)
+            self._judged[address] = judged
+        return judged
 
 
 def client_address(peer: str, forwarded: Sequence[bytes], trusted: TrustedProxies) -> str:
