@@ -72,9 +72,7 @@ def _verifier(settings: Settings, reactor: Any) -> Argon2Verifier:
     )
 
 
-def _agent(
-    settings: Settings, reactor: Any, *, max_connections: int, wait_s: float
-) -> OllamaAgent:
+def _agent(settings: Settings, reactor: Any, *, max_connections: int, wait_s: float) -> OllamaAgent:
     return OllamaAgent(
         reactor,
         backends_of(settings),

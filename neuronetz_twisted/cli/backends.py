@@ -93,8 +93,9 @@ def probe_ollama(*, as_json: bool) -> None:
 
 def _answer(settings: Settings, backend: Backend, path: str) -> bytes:
     headers = {}
-    for name, values in backend.headers().getAllRawHeaders():
-        headers[name.decode("ascii")] = values[0].decode("ascii")
+    if backend.token_header is not None:
+        name, value = backend.token_header
+        headers[name.decode("ascii")] = value.decode("ascii")
     try:
         answer = exchange(
             "GET",

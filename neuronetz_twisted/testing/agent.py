@@ -5,11 +5,11 @@ from typing import Any
 
 from attrs import define, field
 from twisted.internet.address import IPv4Address
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionLost
 from twisted.internet.interfaces import IConsumer, IProtocol, IPushProducer, ITransport
 from twisted.python.failure import Failure
-from twisted.web.client import ResponseDone, ResponseFailed, ResponseNeverReceived
+from twisted.web.client import ResponseDone, ResponseFailed
 from twisted.web.http_headers import Headers
 from twisted.web.iweb import UNKNOWN_LENGTH, IAgent, IBodyProducer, IResponse
 from zope.interface import implementer
@@ -29,14 +29,9 @@ class BodyTransport:
     aborted: bool = False
     over: bool = False
 
-    @property
-    def _producer(self) -> "BodyTransport | None":
-        """The connection, under the name that it has in twisted.web."""
-        return None if self.over else self
-
     def abortConnection(self) -> None:
-        """Note it."""
-        self.aborted = True
+        """Note it, unless there is no connection any more."""
+        self.aborted = self.aborted or not self.over
 
     def pauseProducing(self) -> None:
         """Note that nothing more is read."""
@@ -47,12 +42,12 @@ class BodyTransport:
         self.paused = False
 
     def stopProducing(self) -> None:
-        """Object as `loseConnection` does."""
-        self.loseConnection()
+        """Close at once as well."""
+        self.abortConnection()
 
     def loseConnection(self) -> None:
-        """Object: under TLS this waits for the word of a host that may be frozen."""
-        raise AssertionError("closed politely")
+        """Close at once as well: a friendly close waits, under TLS, for a host that is frozen."""
+        self.abortConnection()
 
     def write(self, data: bytes) -> None:
         """Object: who reads a body has nothing to write."""
@@ -156,7 +151,7 @@ class Asked:
 class ScriptedAgent:
     """An `IAgent` that keeps what it is asked until the test answers.
 
-    A cancelled request fails as Twisted's own does: not with `CancelledError`.
+    A cancelled request fails with `CancelledError`, as with our own agent.
     """
 
     asked: list[Asked] = field(factory=list)
@@ -172,15 +167,14 @@ class ScriptedAgent:
         body = _Collected()
         if bodyProducer is not None:
             bodyProducer.startProducing(body)
-        asked = Asked(method, uri, headers or Headers(), body.data, Deferred(self._cancel))
+        asked = Asked(method, uri, headers or Headers(), body.data, Deferred(self._note_cancel))
         self.asked.append(asked)
         return asked.answer
 
-    def _cancel(self, answer: Deferred[IResponse]) -> None:
+    def _note_cancel(self, answer: Deferred[IResponse]) -> None:
         for asked in self.asked:
             if asked.answer is answer:
                 asked.cancelled = True
-        answer.errback(ResponseNeverReceived([Failure(CancelledError())]))
 
 
 @implementer(IConsumer)

@@ -1,67 +1,55 @@
-"""Requests to a model host: treq's client without what a gateway must not have.
+"""Requests to model hosts: an agent with a pool of its own, under a lean client of treq's.
 
-Stock `treq.client.HTTPClient` keeps one cookie jar for all callers, follows redirects and offers
-gzip on every call. `OllamaClient.ask` goes straight to the agent and keeps treq's response API.
-Connections are not reused: so a closed keep-alive connection can never eat a request.
+Nothing goes out but what is written here, and of an answer's head little comes back: no cookies, no
+redirects, no encodings, no retries but one (SPEC 6). `OllamaClient.ask` goes straight to the agent
+and keeps treq's response API; stock `treq.client.HTTPClient` has one cookie jar for all callers,
+follows redirects and offers gzip on every call.
 """
 
-from collections.abc import Callable
-from typing import Any, cast
+import re
+from collections.abc import Callable, Sequence
+from typing import Any
 
+from attrs import define, field
 from treq.client import HTTPClient
 from treq.response import _Response
-from twisted.internet.defer import Deferred, succeed
-from twisted.internet.interfaces import IConsumer, IReactorTime, ITCPTransport, ITransport
-from twisted.internet.protocol import Protocol
-from twisted.python.failure import Failure
-from twisted.web.client import Agent, HTTPConnectionPool, ResponseDone
+from twisted.application.service import Service
+from twisted.internet.defer import Deferred, gatherResults, succeed
+from twisted.internet.interfaces import IConsumer
 from twisted.web.http_headers import Headers
-from twisted.web.iweb import IBodyProducer, IResponse
+from twisted.web.iweb import IAgent, IBodyProducer, IResponse
 from zope.interface import implementer
 
-from neuronetz_twisted.errors import UpstreamNonsense
+from neuronetz_twisted.upstream.backends import Backend
+from neuronetz_twisted.upstream.connection import Exchange
+from neuronetz_twisted.upstream.pool import Pool
+from neuronetz_twisted.upstream.targets import Target, target_of
 
+JSON_HEADERS = Headers({b"content-type": [b"application/json"]})
+"""All that a request of ours has to say for itself; nothing of a client's (SPEC 2, R4)."""
 
-class OllamaClient(HTTPClient):
-    """A client that sends what it is given and nothing else."""
-
-    def ask(
-        self,
-        method: bytes,
-        url: bytes,
-        headers: Headers,
-        body: bytes | None = None,
-        sent: Callable[[], None] = lambda: None,
-    ) -> Deferred[IResponse]:
-        """Send one request; fires with the response's head, its body unread.
-
-        `sent` is called when the body has been written. Cancelling closes the connection.
-        """
-        producer = None if body is None else BytesProducer(body, sent)
-        asked = self._agent.request(method, url, headers, producer)
-        return asked.addCallback(_Response, self._cookiejar)
-
-
-def ollama_client(reactor: IReactorTime, connect_timeout_s: float) -> OllamaClient:
-    """A client whose connections are used once."""
-    pool = HTTPConnectionPool(reactor, persistent=False)
-    pool.retryAutomatically = False
-    return OllamaClient(Agent(reactor, connectTimeout=connect_timeout_s, pool=pool))
+_BEHIND_SCHEME = len(b"https://")
+_METHODS = frozenset({b"GET", b"POST"})
+_PATH = re.compile(rb"/[!-~]*")
 
 
 @implementer(IBodyProducer)
+@define
 class BytesProducer:
-    """A request body that is written at once."""
+    """A request's body, there at once. `sent` is called each time it goes out."""
 
-    def __init__(self, body: bytes, sent: Callable[[], None]) -> None:
-        self._body = body
-        self._sent = sent
-        self.length = len(body)
+    body: bytes = field(repr=False)
+    sent: Callable[[], None]
+    length: int = field(init=False)
+
+    @length.default
+    def _length_of_body(self) -> int:
+        return len(self.body)
 
     def startProducing(self, consumer: IConsumer) -> Deferred[None]:
-        """Write it."""
-        self._sent()
-        consumer.write(self._body)
+        """Write it, for an agent that does not take it as it is."""
+        self.sent()
+        consumer.write(self.body)
         return succeed(None)
 
     def pauseProducing(self) -> None:
@@ -74,59 +62,99 @@ class BytesProducer:
         """Nothing is left to stop."""
 
 
-def abort(body_transport: ITransport) -> None:
-    """Close the connection under a response's body at once, and give back all that it holds.
+_NO_BODY = BytesProducer(b"", lambda: None)
 
-    What twisted.web hands to a body has only `loseConnection`, which under TLS waits for the word
-    of a peer that may be paused or frozen.
+
+@implementer(IAgent)
+class OllamaAgent:
+    """Asks the backends that it was made for, and nobody else.
+
+    At most `max_connections` requests are under way and as many wait, `wait_s` seconds at most; one
+    that has no place fails with `PoolFull`. `connect_s` bounds the time to connect. What is
+    cancelled is closed at once and fails with `CancelledError`. A head that is not HTTP fails with
+    `UpstreamNonsense`; a connection that is lost before it, with `ResponseNeverReceived`.
     """
-    connection: ITCPTransport | None = cast("Any", body_transport)._producer  # noqa: SLF001
-    if connection is not None:
-        connection.abortConnection()
+
+    def __init__(
+        self,
+        reactor: Any,
+        backends: Sequence[Backend],
+        *,
+        max_connections: int,
+        connect_s: float,
+        wait_s: float,
+    ) -> None:
+        self._pool = Pool(clock=reactor, places=max_connections, wait_s=wait_s, connect_s=connect_s)
+        self._targets: dict[bytes, Target] = {
+            backend.address_of(""): target_of(reactor, backend, connect_s) for backend in backends
+        }
+
+    def request(
+        self,
+        method: bytes,
+        uri: bytes,
+        headers: Headers | None = None,
+        bodyProducer: IBodyProducer | None = None,
+    ) -> Deferred[IResponse]:
+        """Send a GET or a POST; fires with the response's head, its body unread.
+
+        Of `headers` only the content type goes out, and a body is a `BytesProducer`. Raises
+        `ValueError` for whatever else, which is a fault of ours.
+        """
+        begin = uri.find(b"/", _BEHIND_SCHEME)
+        base, path = uri[:begin], uri[begin:]
+        target = self._targets.get(base)
+        body = _NO_BODY if bodyProducer is None else bodyProducer
+        if target is None or method not in _METHODS or not _PATH.fullmatch(path):
+            raise ValueError("not a request to one of the backends")
+        if not isinstance(body, BytesProducer):
+            raise ValueError("not a body that is there at once")  # noqa: TRY004 - as above
+        types = None if headers is None else headers.getRawHeaders(b"content-type")
+        told = b"Content-Type: %b\r\n" % types[0] if types else b""
+        exchange = Exchange(
+            target,
+            b"%b %b%b%bContent-Length: %d\r\n\r\n%b"
+            % (method, path, target.head, told, body.length, body.body),
+            body.sent,
+        )
+        self._pool.run(exchange)
+        return exchange.answer
+
+    def close(self) -> Deferred[None]:
+        """Close every connection; fires when nothing is left."""
+        return self._pool.close()
 
 
-class BoundedBody(Protocol):
-    """Collects a body of at most `limit` bytes; `done` fails where it is longer or cut short."""
+class OllamaClient(HTTPClient):
+    """A client that sends what it is given and nothing else."""
 
-    def __init__(self, limit: int) -> None:
-        self._left = limit
-        self._pieces: list[bytes] = []
-        self.done: Deferred[bytes] = Deferred(lambda _: self._close())
+    def ask(
+        self,
+        method: bytes,
+        url: bytes,
+        body: bytes | None = None,
+        sent: Callable[[], None] = lambda: None,
+    ) -> Deferred[IResponse]:
+        """Send one request; fires with the response's head, its body unread.
 
-    def dataReceived(self, data: bytes) -> None:
-        """Take bytes, or end a body that is too long."""
-        self._left -= len(data)
-        if self._left >= 0:
-            self._pieces.append(data)
-        elif not self.done.called:
-            self.done.errback(UpstreamNonsense("an answer is too long"))
-            self._close()
-
-    def connectionLost(self, reason: Failure = Failure(ResponseDone())) -> None:  # noqa: B008
-        """The body is over."""
-        if self.done.called:
-            return
-        if reason.check(ResponseDone):
-            self.done.callback(b"".join(self._pieces))
+        `sent` is called when the request goes out. Cancelling closes the connection.
+        """
+        if body is None:
+            asked = self._agent.request(method, url)
         else:
-            self.done.errback(UpstreamNonsense("an answer was cut short"))
-
-    def _close(self) -> None:
-        if self.transport is not None:
-            abort(self.transport)
+            asked = self._agent.request(method, url, JSON_HEADERS, BytesProducer(body, sent))
+        return asked.addCallback(_Response, self._cookiejar)
 
 
-def read_bounded(response: IResponse, limit: int) -> Deferred[bytes]:
-    """The whole body of a response, of at most `limit` bytes; fails with `UpstreamNonsense`.
+class UpstreamConnections(Service):
+    """Closes the connections of agents when the gateway stops."""
 
-    Cancelling closes the connection, which `treq.content` does not.
-    """
-    body = BoundedBody(limit)
-    response.deliverBody(body)
-    return body.done
+    name = "upstream"
 
+    def __init__(self, *agents: OllamaAgent) -> None:
+        self._agents = agents
 
-def is_encoded(response: IResponse) -> bool:
-    """Whether a body came in an encoding, which was never offered."""
-    headers = cast("Headers", response.headers)
-    return bool(headers.getRawHeaders(b"content-encoding"))
+    def stopService(self) -> Deferred[Any]:
+        """Fires when nothing is left of them."""
+        super().stopService()
+        return gatherResults([agent.close() for agent in self._agents])

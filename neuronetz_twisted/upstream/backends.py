@@ -1,7 +1,6 @@
 """The model hosts that are configured. One in this version; everything takes several."""
 
 from attrs import field, frozen
-from twisted.web.http_headers import Headers
 
 from neuronetz_twisted.config import Settings
 
@@ -16,14 +15,7 @@ class Backend:
 
     def address_of(self, path: str) -> bytes:
         """The URL of one of our constant paths."""
-        return f"{self.url}{path}".encode("ascii")
-
-    def headers(self) -> Headers:
-        """The head of a request, `Host` apart; nothing of a client's is in it (SPEC 2, R4)."""
-        headers = Headers({b"content-type": [b"application/json"]})
-        if self.token_header is not None:
-            headers.setRawHeaders(self.token_header[0], [self.token_header[1]])
-        return headers
+        return f"{self.url}{path}".encode()
 
 
 def backends_of(settings: Settings) -> tuple[Backend, ...]:

@@ -1,51 +1,63 @@
-"""A deadline for a Deferred that says truthfully why it ended.
+"""A deadline for several waits, one after the other, that says truthfully why each ended."""
 
-An agent's request that is cancelled fails with whatever it was doing (`ResponseNeverReceived`,
-`DNSLookupError`), so neither `addTimeout` nor a cancelled coroutine could tell a client that went
-from a host that failed.
-"""
+from types import TracebackType
+from typing import Any, Self, TypeVar
 
-from typing import TypeVar
-
-from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IReactorTime
-from twisted.python.failure import Failure
+from attrs import define, field
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 from neuronetz_twisted.errors import DeadlinePassed
 
 T = TypeVar("T")
 
 
-def within(clock: IReactorTime, deadline: float, inner: Deferred[T]) -> Deferred[T]:
-    """Fires as `inner` does, with `DeadlinePassed` at `deadline`, with `CancelledError` on cancel.
+@define(eq=False)
+class Deadline:
+    """One timer for all waits of one piece of work; as a context it ends with the work.
 
-    `deadline` is on the clock, in seconds. In the last two cases `inner` is cancelled and what it
-    then says is dropped.
+    When it passes, the Deferred that is awaited is cancelled, and must fail with `CancelledError`
+    then, as those of our own agent do.
     """
-    outer: Deferred[T] = Deferred(lambda _: abandon())
-    abandoned = False
 
-    def abandon() -> None:
-        nonlocal abandoned
-        abandoned = True
-        if timer.active():
-            timer.cancel()
-        inner.cancel()
+    _clock: IReactorTime
+    _timer: IDelayedCall | None = field(default=None, init=False)
+    _awaited: Deferred[Any] | None = field(default=None, init=False)
+    _passed: bool = field(default=False, init=False)
 
-    def expire() -> None:
-        abandon()
-        outer.errback(DeadlinePassed())
+    def __enter__(self) -> Self:
+        return self
 
-    def pass_on(result: T | Failure) -> None:
-        if abandoned:
-            return
-        if timer.active():
-            timer.cancel()
-        if isinstance(result, Failure):
-            outer.errback(result)
-        else:
-            outer.callback(result)
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._timer is not None and self._timer.active():
+            self._timer.cancel()
 
-    timer = clock.callLater(max(0.0, deadline - clock.seconds()), expire)
-    inner.addBoth(pass_on)
-    return outer
+    def start(self, seconds: float) -> None:
+        """Let it run; where it runs already, it goes on."""
+        if self._timer is None:
+            self._timer = self._clock.callLater(seconds, self._pass)
+
+    async def wait(self, inner: Deferred[T]) -> T:
+        """What `inner` says; raises `DeadlinePassed` at the deadline, and then closes `inner`.
+
+        A cancel from outside stays a `CancelledError`.
+        """
+        self._awaited = inner
+        if self._passed:
+            inner.cancel()
+        try:
+            return await inner
+        except CancelledError:
+            if self._passed:
+                raise DeadlinePassed from None
+            raise
+
+    def _pass(self) -> None:
+        self._passed = True
+        if self._awaited is not None:
+            self._awaited.cancel()

@@ -22,10 +22,12 @@ from neuronetz_twisted.errors import (
     UpstreamNonsense,
 )
 from neuronetz_twisted.seams import CatalogStore
-from neuronetz_twisted.upstream.agent import OllamaClient, is_encoded, read_bounded
+from neuronetz_twisted.upstream.agent import OllamaClient
 from neuronetz_twisted.upstream.backends import Backend
-from neuronetz_twisted.upstream.deadline import within
+from neuronetz_twisted.upstream.bodies import is_encoded, read_bounded
+from neuronetz_twisted.upstream.deadline import Deadline
 from neuronetz_twisted.upstream.open import CONNECTION_FAILURES, OK
+from neuronetz_twisted.upstream.pool import PoolFull
 from neuronetz_twisted.upstream.tags import details_of, listings_of, version_of
 from neuronetz_twisted.vocabulary import ModelInfo
 
@@ -79,12 +81,13 @@ class Poller:
     async def _answer(
         self, backend: Backend, method: bytes, path: str, body: bytes | None = None
     ) -> bytes:
-        deadline = self.clock.seconds() + POLL_TIMEOUT_S
-        asked = self.client.ask(method, backend.address_of(path), backend.headers(), body)
         try:
-            response = await within(self.clock, deadline, asked)
-            content = await within(self.clock, deadline, read_bounded(response, MAX_ANSWER_BYTES))
-        except (DeadlinePassed, UpstreamNonsense, *CONNECTION_FAILURES) as error:
+            with Deadline(self.clock) as deadline:
+                deadline.start(POLL_TIMEOUT_S)
+                asked = self.client.ask(method, backend.address_of(path), body)
+                response = await deadline.wait(asked)
+                content = await deadline.wait(read_bounded(response, MAX_ANSWER_BYTES))
+        except (DeadlinePassed, PoolFull, UpstreamNonsense, *CONNECTION_FAILURES) as error:
             raise PollFailed(f"{path}: {type(error).__name__}") from None
         if response.code != OK or is_encoded(response):
             raise PollFailed(f"{path}: status {response.code}")

@@ -5,11 +5,10 @@ followed by the next one, and a failure is still a plain status (SPEC 6).
 """
 
 from collections.abc import Callable, Mapping
-from functools import partial
 
 import orjson
 from attrs import define, field
-from twisted.internet.defer import CancelledError, Deferred, DeferredSemaphore
+from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectError, ConnectionClosed, DNSLookupError
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
@@ -25,9 +24,11 @@ from neuronetz_twisted.errors import (
     UpstreamNonsense,
     UpstreamTimeout,
 )
-from neuronetz_twisted.upstream.agent import OllamaClient, is_encoded, read_bounded
+from neuronetz_twisted.upstream.agent import OllamaClient
 from neuronetz_twisted.upstream.backends import Backend
-from neuronetz_twisted.upstream.deadline import within
+from neuronetz_twisted.upstream.bodies import is_encoded, read_bounded
+from neuronetz_twisted.upstream.deadline import Deadline
+from neuronetz_twisted.upstream.pool import PoolFull
 from neuronetz_twisted.upstream.refusals import NOT_FOUND, is_our_fault, refusal_of
 from neuronetz_twisted.upstream.stream import LineStream
 from neuronetz_twisted.vocabulary import Ticket
@@ -51,8 +52,8 @@ CONNECTION_FAILURES = (
 class Backends:
     """The `Upstream` of the pipeline.
 
-    `read_timeout_s` bounds the wait for the first frame. `max_connections` requests are under way
-    at once; as many more wait, further ones are refused. `model_missing` is called when a backend
+    `read_timeout_s` bounds the wait for the first frame, from when the request goes out; the wait
+    for a place and for a connection are the client's own. `model_missing` is called when a backend
     no longer has a model that discovery saw.
     """
 
@@ -60,23 +61,16 @@ class Backends:
     client: OllamaClient
     backends: Mapping[str, Backend]
     read_timeout_s: float
-    max_connections: int
     model_missing: Callable[[], object]
-    slots: DeferredSemaphore = field(init=False)
-
-    @slots.default
-    def _make_slots(self) -> DeferredSemaphore:
-        return DeferredSemaphore(self.max_connections)
 
     async def open(self, ticket: Ticket, sent: Callable[[str], None]) -> LineStream:
         """The stream of the first backend that answers (seams.Upstream)."""
-        if len(self.slots.waiting) >= self.max_connections:
-            raise UpstreamBusy(why="queue")
         failure: Refusal = UpstreamFailed(why="no_backend")
         for name in ticket.model.backends:
-            await self._slot()
             try:
                 return await _Attempt(self, self.backends[name], ticket, sent).run()
+            except PoolFull:
+                raise UpstreamBusy(why="queue") from None
             except (UpstreamFailed, UpstreamBusy, UpstreamTimeout) as refusal:
                 failure = refusal
                 _log.warn(
@@ -87,57 +81,50 @@ class Backends:
                 )
         raise failure
 
-    async def _slot(self) -> None:
-        """Wait for a slot, no longer than for a first frame."""
-        deadline = self.clock.seconds() + self.read_timeout_s
-        try:
-            await within(self.clock, deadline, self.slots.acquire())
-        except DeadlinePassed:
-            raise UpstreamBusy(why="queue") from None
-
 
 @define
 class _Attempt:
-    """One request to one backend, which has a slot that it gives back exactly once."""
+    """One request to one backend; every way out that gives no stream closes the connection."""
 
     _owner: Backends
     _backend: Backend
     _ticket: Ticket
-    _sent: Callable[[str], None]
-    _stream: LineStream | None = field(default=None, init=False)
+    _on_sent: Callable[[str], None]
+    _deadline: Deadline = field(init=False)
+
+    @_deadline.default
+    def _make_deadline(self) -> Deadline:
+        return Deadline(self._owner.clock)
 
     async def run(self) -> LineStream:
-        """Ask, and wait for the first frame; every failure closes the connection."""
-        clock = self._owner.clock
-        deadline = clock.seconds() + self._owner.read_timeout_s
+        """Ask, and wait for the first frame."""
         try:
-            response = await within(clock, deadline, self._ask())
-            if response.code != OK:
-                raise await self._refusal(deadline, response)
-            return await self._first_frame(deadline, response)
+            with self._deadline:
+                response = await self._deadline.wait(self._ask())
+                if response.code != OK:
+                    raise await self._refusal(response)
+                return await self._first_frame(response)
         except DeadlinePassed:
             raise UpstreamTimeout(why="first_frame") from None
         except UpstreamNonsense as error:
             raise UpstreamFailed(why=f"nonsense: {error}") from None
         except CONNECTION_FAILURES as error:
             raise UpstreamFailed(why=type(error).__name__) from None
-        finally:
-            if self._stream is None:
-                self._owner.slots.release()
 
     def _ask(self) -> Deferred[IResponse]:
         request = self._ticket.call.request
         model = self._ticket.model.listing["name"]
         body = orjson.dumps({"model": model, **request.body, "stream": True})
         url = self._backend.address_of(request.path)
-        sent = partial(self._sent, self._backend.name)
-        return self._owner.client.ask(b"POST", url, self._backend.headers(), body, sent)
+        return self._owner.client.ask(b"POST", url, body, self._sent)
 
-    async def _refusal(self, deadline: float, response: IResponse) -> Refusal:
+    def _sent(self) -> None:
+        self._deadline.start(self._owner.read_timeout_s)
+        self._on_sent(self._backend.name)
+
+    async def _refusal(self, response: IResponse) -> Refusal:
         try:
-            body = await within(
-                self._owner.clock, deadline, read_bounded(response, MAX_ERROR_BYTES)
-            )
+            body = await self._deadline.wait(read_bounded(response, MAX_ERROR_BYTES))
         except UpstreamNonsense:
             # The status says enough; a long or broken text only costs the choice of words.
             body = b""
@@ -147,17 +134,17 @@ class _Attempt:
             self._owner.model_missing()
         return refusal_of(response.code, body)
 
-    async def _first_frame(self, deadline: float, response: IResponse) -> LineStream:
-        stream = self._stream = LineStream(self._backend.name, self._owner.slots.release)
+    async def _first_frame(self, response: IResponse) -> LineStream:
+        stream = LineStream(self._backend.name)
         response.deliverBody(stream)
         if is_encoded(response):
             stream.stop()
             raise UpstreamFailed(why="encoding")
-        try:
-            line = await within(self._owner.clock, deadline, stream.first)
-            if not is_ordinary(line):
+        line = await self._deadline.wait(stream.first)
+        if not is_ordinary(line):
+            try:
                 read_frame(line)
-        except (UpstreamNonsense, DeadlinePassed, CancelledError):
-            stream.stop()
-            raise
+            except UpstreamNonsense:
+                stream.stop()
+                raise
         return stream

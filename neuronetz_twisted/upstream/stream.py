@@ -1,6 +1,5 @@
 """The body of an answer as lines, held back until somebody reads them."""
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, cast
 
 from twisted.internet.defer import Deferred
@@ -11,24 +10,21 @@ from twisted.web.client import ResponseDone
 from neuronetz_twisted.dialects.frames import LineSplitter
 from neuronetz_twisted.errors import UpstreamNonsense
 from neuronetz_twisted.seams import FrameReceiver
-from neuronetz_twisted.upstream.agent import abort
 
 if TYPE_CHECKING:
-    from twisted.internet.interfaces import IPushProducer
+    from twisted.internet.interfaces import IPushProducer, ITCPTransport
 
 
 class LineStream(Protocol):
     """A `NativeStream` (seams.py) over the body of one response.
 
     `first` fires with the first line, after which the model host is held until `attach`; it fails
-    with `UpstreamNonsense` where the body ends before a line. `released` is called once when the
-    connection is no longer used.
+    with `UpstreamNonsense` where the body ends before a line.
     """
 
-    def __init__(self, backend: str, released: Callable[[], None]) -> None:
+    def __init__(self, backend: str) -> None:
         self.backend = backend
         self.first: Deferred[bytes] = Deferred(lambda _: self.stop())
-        self._released = released
         self._splitter = LineSplitter()
         self._receiver: FrameReceiver | None = None
         self._held: list[bytes] = []
@@ -67,7 +63,7 @@ class LineStream(Protocol):
             return
         self._stopped = True
         if self.transport is not None and self._clean is None:
-            abort(self.transport)
+            cast("ITCPTransport", self.transport).abortConnection()
 
     def dataReceived(self, data: bytes) -> None:
         """Split bytes into lines and pass them on or hold them."""
@@ -95,7 +91,6 @@ class LineStream(Protocol):
             # Ollama answers an empty request with one object and no line feed.
             self.dataReceived(b"\n")
         self._clean = whole
-        self._released()
         if self._stopped:
             return
         if self._receiver is not None:

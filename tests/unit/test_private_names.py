@@ -8,16 +8,15 @@ from klein import Klein
 from treq.client import HTTPClient
 from treq.response import _Response
 from twisted.internet import reactor
-from twisted.internet.defer import Deferred, DeferredSemaphore
+from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import TCP4ClientEndpoint, connectProtocol
 from twisted.internet.error import ConnectionAborted
 from twisted.internet.protocol import Factory, Protocol
 from twisted.trial.unittest import SynchronousTestCase, TestCase
-from twisted.web._newclient import TransportProxyProducer
 from twisted.web.server import Request
 
 from neuronetz_twisted.edge.channel import GatewayChannel
-from neuronetz_twisted.testing.agent import BodyTransport, ScriptedAgent
+from neuronetz_twisted.testing.agent import ScriptedAgent
 from neuronetz_twisted.transports import unsent_bytes
 from tests.unit.edge.house import House
 
@@ -71,14 +70,6 @@ class TwistedWebTests(SynchronousTestCase):
         table.app.execute_endpoint(endpoint, request, **arguments)
         self.assertEqual(called, [table, request, "b/c"])
 
-    def test_body_transport(self) -> None:
-        """What `abort` takes the connection from; there is none once the body is over."""
-        connection = BodyTransport()
-        proxy = TransportProxyProducer(connection)
-        self.assertIs(proxy._producer, connection)
-        proxy.stopProxying()
-        self.assertIsNone(proxy._producer)
-
     def test_site(self) -> None:
         """Our channel takes the place of the one that negotiates HTTP/2, wholly; no access log."""
         client = House().connect()
@@ -124,15 +115,3 @@ class TransportTests(TestCase):
         transport.abortConnection()
         with contextlib.suppress(ConnectionAborted):
             await gone
-
-
-class DeferTests(SynchronousTestCase):
-    def test_semaphore(self) -> None:
-        """The bound on waiters reads the semaphore's own list; a cancel leaves it."""
-        semaphore = DeferredSemaphore(1)
-        semaphore.acquire()
-        waiting = semaphore.acquire()
-        self.assertEqual(len(semaphore.waiting), 1)
-        waiting.addErrback(lambda _: None)
-        waiting.cancel()
-        self.assertEqual(len(semaphore.waiting), 0)

@@ -1,4 +1,4 @@
-"""Asking backends: every way to fail before the first frame, and the slots."""
+"""Asking backends: every way to fail before the first frame."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -25,16 +25,31 @@ from neuronetz_twisted.testing.upstream import chat_final, chat_frame
 from neuronetz_twisted.upstream.agent import OllamaClient
 from neuronetz_twisted.upstream.backends import Backend
 from neuronetz_twisted.upstream.open import MAX_ERROR_BYTES, Backends
+from neuronetz_twisted.upstream.pool import PoolFull
+from tests.unit.upstream.network import (
+    CHUNKED,
+    CONNECT_S,
+    LAST_CHUNK,
+    WAIT_S,
+    A,
+    B,
+    Network,
+    Wire,
+    chunk,
+)
 
 if TYPE_CHECKING:
     from neuronetz_twisted.upstream.stream import LineStream
 
 READ_S = 10.0
 FRAME = chat_frame("Hello") + b"\n"
+ENCODED = CHUNKED[:-2] + b"Content-Encoding: gzip\r\n\r\n"
+ERROR = b"HTTP/1.1 500 -\r\nContent-Length: 2\r\n\r\n{}"
+ENDLESS_ERROR = CHUNKED.replace(b"200", b"500") + chunk(b"x" * (MAX_ERROR_BYTES + 1))
 
 
 class BackendsTestCase(SynchronousTestCase):
-    """Two backends, `a` and `b`, and two slots."""
+    """Two backends, `a` and `b`."""
 
     def setUp(self) -> None:
         """Nothing is asked yet."""
@@ -47,7 +62,6 @@ class BackendsTestCase(SynchronousTestCase):
             client=OllamaClient(self.agent),
             backends={name: Backend(name=name, url=f"http://{name}") for name in "ab"},
             read_timeout_s=READ_S,
-            max_connections=2,
             model_missing=self.model_missing,
         )
 
@@ -67,7 +81,7 @@ class BackendsTestCase(SynchronousTestCase):
         return self.agent.asked[-1]
 
     def refused(self, opening: "Deferred[LineStream]", kind: type[Refusal], why: str) -> Refusal:
-        """The refusal, at rest: all slots are back, no timer runs."""
+        """The refusal, at rest: no timer runs."""
         failure = self.failureResultOf(opening, kind)
         refusal = failure.value
         assert isinstance(refusal, Refusal)
@@ -76,9 +90,8 @@ class BackendsTestCase(SynchronousTestCase):
         return refusal
 
     def at_rest(self) -> None:
-        """All slots are back and no timer runs."""
+        """No timer runs."""
         self.assertEqual(self.clock.getDelayedCalls(), [])
-        self.assertEqual(self.backends.slots.tokens, 2)
 
 
 class OpenTests(BackendsTestCase):
@@ -96,7 +109,7 @@ class OpenTests(BackendsTestCase):
         self.assertEqual(orjson.loads(self.last.body)["model"], "Llama3:latest")
 
     def test_first_frame(self) -> None:
-        """The stream is given when its first frame is there, and holds its slot until it closes."""
+        """The stream is given when its first frame is there; then no timer runs."""
         opening = self.open()
         response = self.last.respond()
         self.assertNoResult(opening)
@@ -104,7 +117,6 @@ class OpenTests(BackendsTestCase):
         stream = self.successResultOf(opening)
         self.assertEqual(stream.backend, "a")
         self.assertTrue(response.transport.paused)
-        self.assertEqual(self.backends.slots.tokens, 1)
         self.assertEqual(self.clock.getDelayedCalls(), [])
         stream.stop()
         self.assertTrue(response.transport.aborted)
@@ -214,6 +226,13 @@ class FailureTests(BackendsTestCase):
                     self.refused(opening, kind, why)
                     self.assertEqual(self.missing, int(status == 404))
 
+    def test_no_place(self) -> None:
+        """A request that gets no place is told that the host is busy; no other host is asked."""
+        opening = self.open("a", "b")
+        self.last.fail(PoolFull())
+        self.refused(opening, UpstreamBusy, "queue")
+        self.assertEqual(len(self.agent.asked), 1)
+
     def test_no_backend(self) -> None:
         """A model that no backend has cannot run."""
         model = made_model(backends=())
@@ -269,44 +288,128 @@ class PhaseTests(BackendsTestCase):
                 self.at_rest()
 
 
-class SlotTests(BackendsTestCase):
-    def test_waiters(self) -> None:
-        """As many as there are slots may wait, in order; further ones are refused at once."""
-        openings = [self.open() for _ in range(4)]
-        self.assertEqual(len(self.agent.asked), 2)
-        self.assertEqual(self.sent, ["a", "a"])
-        self.failureResultOf(self.open(), UpstreamBusy)
-        self.agent.asked[0].respond(500, b"-")
-        self.failureResultOf(openings[0], UpstreamFailed)
-        self.assertEqual(len(self.agent.asked), 3)
-        for opening in reversed(openings[1:]):
-            opening.cancel()
-            self.failureResultOf(opening, CancelledError)
-        self.assertEqual(len(self.agent.asked), 3)
-        self.at_rest()
+class OwnAgentTests(SynchronousTestCase):
+    """Over our own agent, with one place for two backends."""
 
-    def test_waiting_has_an_end(self) -> None:
-        """A request that gets no slot in time is told that the host is busy."""
-        for _ in range(2):
-            self.open()
-            self.last.respond().send(FRAME)
+    def setUp(self) -> None:
+        """Nothing is asked yet."""
+        self.network = Network()
+        self.agent = self.network.agent(A, B, places=1)
+        self.sent: list[str] = []
+        self.backends = Backends(
+            clock=self.network.reactor,
+            client=OllamaClient(self.agent),
+            backends={"a": A, "b": B},
+            read_timeout_s=READ_S,
+            model_missing=lambda: None,
+        )
+
+    def open(self) -> "Deferred[LineStream]":
+        """Begin to open a stream on a model that both backends have."""
+        ticket = evolve(made_ticket(), model=made_model(backends=("a", "b")))
+        return Deferred.fromCoroutine(self.backends.open(ticket, self.sent.append))
+
+    def opened(self) -> "tuple[LineStream, Wire]":
+        """Open a stream that stays open."""
+        opening = self.open()
+        wire = self.network.connect()
+        wire.send(CHUNKED + chunk(FRAME))
+        return self.successResultOf(opening), wire
+
+    def assert_busy(self, opening: "Deferred[LineStream]") -> None:
+        """It was refused for want of a place."""
+        failure = self.failureResultOf(opening, UpstreamBusy)
+        assert isinstance(failure.value, Refusal)
+        self.assertEqual(failure.value.why, "queue")
+
+    def test_no_place(self) -> None:
+        """Who gets no place is told that the host is busy, and waits for no other host's."""
+        self.opened()
         waiting = self.open()
-        self.clock.advance(READ_S)
-        self.failureResultOf(waiting, UpstreamBusy)
-        self.assertEqual(len(self.backends.slots.waiting), 0)
-        self.assertEqual(self.clock.getDelayedCalls(), [])
+        self.assert_busy(self.open())
+        self.network.reactor.advance(WAIT_S)
+        self.assert_busy(waiting)
+        self.assertEqual((len(self.network.attempts), self.sent), (1, ["a"]))
 
-    def test_slot_of_a_closed_stream_is_used_again(self) -> None:
-        """The next one in line is asked when a stream has closed."""
-        first = self.open()
-        response = self.last.respond()
-        response.send(FRAME)
-        self.open()
-        self.open()
-        self.assertEqual(len(self.agent.asked), 2)
-        self.successResultOf(first).stop()
-        response.lose()
-        self.assertEqual(len(self.agent.asked), 3)
+    def test_waiting_is_not_the_hosts_silence(self) -> None:
+        """The deadline of the first frame runs from when the request goes."""
+        stream, _ = self.opened()
+        waiting = self.open()
+        self.network.reactor.advance(WAIT_S - 1)
+        stream.stop()
+        self.network.turn()
+        self.network.connect()
+        self.assertEqual(self.sent, ["a", "a"])
+        self.network.reactor.advance(READ_S - 0.1)
+        self.assertNoResult(waiting)
+        self.network.reactor.advance(0.1)
+        # The next backend has its own time.
+        self.network.turn()
+        self.network.connect()
+        self.network.reactor.advance(READ_S)
+        self.failureResultOf(waiting, UpstreamTimeout)
+
+    def test_the_retry_has_no_time_of_its_own(self) -> None:
+        """A request that goes twice has one deadline, from the first time."""
+        _, wire = self.opened()
+        wire.send(LAST_CHUNK)
+        self.network.reactor.advance(1)
+        opening = self.open()
+        wire.hang_up()
+        self.network.reactor.advance(CONNECT_S - 1)
+        self.network.connect()
+        self.assertEqual(self.sent, ["a", "a", "a"])
+        self.network.reactor.advance(READ_S - CONNECT_S + 1)
+        self.network.turn()
+        self.assertNoResult(opening)
+        self.assertEqual(self.network.attempts[-1][0], "192.0.2.2")
+        opening.cancel()
+        self.failureResultOf(opening, CancelledError)
+
+    def test_connect_timeout(self) -> None:
+        """A host that lets nobody connect has failed, long before it is silent."""
+        opening = self.open()
+        for _ in range(2):
+            self.network.refuse(error.TimeoutError())
+        failure = self.failureResultOf(opening, UpstreamFailed)
+        assert isinstance(failure.value, Refusal)
+        self.assertEqual(failure.value.why, "TimeoutError")
+        self.assertEqual(self.network.reactor.getDelayedCalls(), [])
+
+    def test_every_end_frees_the_place(self) -> None:
+        """Whatever happens to a request, the next one gets its place."""
+        for name, head, end in (
+            ("refused", None, lambda _: self.network.refuse(error.ConnectionRefusedError())),
+            ("cancelled", None, lambda opening: opening.cancel()),
+            ("lost", b"", lambda _: self.network.wires[-1].hang_up()),
+            ("cancelled", b"", lambda opening: opening.cancel()),
+            ("nonsense", b"", lambda _: self.network.wires[-1].send(b"nonsense")),
+            ("lost", CHUNKED, lambda _: self.network.wires[-1].hang_up()),
+            ("cancelled", CHUNKED, lambda opening: opening.cancel()),
+            ("no frame", CHUNKED, lambda _: self.network.wires[-1].send(chunk(b"x\n"))),
+            ("encoded", b"", lambda _: self.network.wires[-1].send(ENCODED)),
+            ("error", b"", lambda _: self.network.wires[-1].send(ERROR)),
+            ("endless error", b"", lambda _: self.network.wires[-1].send(ENDLESS_ERROR)),
+        ):
+            with self.subTest(end=name, head=head):
+                self.setUp()
+                self.backends.backends = {"a": A}
+                model = made_model(backends=("a",))
+                ticket = evolve(made_ticket(), model=model)
+                opening = Deferred.fromCoroutine(self.backends.open(ticket, self.sent.append))
+                if head is not None:
+                    self.network.connect().send(*([head] if head else []))
+                end(opening)
+                self.failureResultOf(opening)
+                following = self.agent.request(b"GET", A.address_of("/next"))
+                self.network.turn()
+                if name != "error":
+                    self.network.connect()
+                self.assertIn(b"GET /next", self.network.wires[-1].taken())
+                following.cancel()
+                self.failureResultOf(following, CancelledError)
+                self.network.turn()
+                self.assertEqual(len(self.network.reactor.getDelayedCalls()), int(name == "error"))
 
 
 class FailoverTests(BackendsTestCase):

@@ -1,4 +1,4 @@
-"""A body as lines: held until read, slots given back once, one end."""
+"""A body as lines: held until read, one end."""
 
 from collections.abc import Sequence
 
@@ -39,16 +39,11 @@ class Reader:
 class LineStreamTests(SynchronousTestCase):
     def setUp(self) -> None:
         """A body of which nothing has come."""
-        self.releases = 0
-        self.stream = LineStream("default", self.released)
+        self.stream = LineStream("default")
         self.response = ScriptedResponse(200, Headers())
         self.response.deliverBody(self.stream)
         self.transport = self.response.transport
         self.reader = Reader(self.stream)
-
-    def released(self) -> None:
-        """Count."""
-        self.releases += 1
 
     def test_held_after_the_first_line(self) -> None:
         """The first line fires `first` and holds the host; nothing is lost meanwhile."""
@@ -80,7 +75,6 @@ class LineStreamTests(SynchronousTestCase):
         self.stream.attach(self.reader)
         self.response.finish()
         self.assertEqual(self.reader.heard, [b"one", "clean"])
-        self.assertEqual(self.releases, 1)
 
     def test_lost(self) -> None:
         """A connection that dies."""
@@ -88,7 +82,6 @@ class LineStreamTests(SynchronousTestCase):
         self.stream.attach(self.reader)
         self.response.lose()
         self.assertEqual(self.reader.heard, [b"one", "lost"])
-        self.assertEqual(self.releases, 1)
 
     def test_last_line_without_a_line_feed(self) -> None:
         """A body that ends as its framing says ends its last line; one that is lost does not."""
@@ -99,7 +92,6 @@ class LineStreamTests(SynchronousTestCase):
                 self.stream.attach(self.reader)
                 getattr(self.response, end)()
                 self.assertEqual(self.reader.heard, heard)
-                self.assertEqual(self.releases, 1)
 
     def test_only_line_without_a_line_feed(self) -> None:
         """It is the first one, and read when the stream is."""
@@ -109,7 +101,6 @@ class LineStreamTests(SynchronousTestCase):
         self.assertEqual(self.successResultOf(self.stream.first), b"one")
         self.stream.attach(self.reader)
         self.assertEqual(self.reader.heard, [b"one", "clean"])
-        self.assertEqual(self.releases, 1)
 
     def test_over_before_it_is_attached(self) -> None:
         """Lines and end of a short body wait for their reader; nothing is resumed."""
@@ -118,12 +109,10 @@ class LineStreamTests(SynchronousTestCase):
                 self.setUp()
                 self.response.send(b"one\ntwo\n")
                 getattr(self.response, end)()
-                self.assertEqual(self.releases, 1)
                 self.stream.attach(self.reader)
                 self.assertEqual(self.reader.heard, [b"one", b"two", word])
                 self.stream.stop()
                 self.assertFalse(self.transport.aborted)
-                self.assertEqual(self.releases, 1)
 
     def test_end_before_a_line(self) -> None:
         """A body without a line fails `first`."""
@@ -133,20 +122,17 @@ class LineStreamTests(SynchronousTestCase):
                 self.response.send(body)
                 getattr(self.response, end)()
                 self.failureResultOf(self.stream.first, UpstreamNonsense)
-                self.assertEqual(self.releases, 1)
 
     def test_stop(self) -> None:
-        """A stopped stream closes, is silent, and gives its slot back when it has closed."""
+        """A stopped stream closes at once and is silent."""
         self.response.send(b"one\n")
         self.stream.attach(self.reader)
         self.stream.stop()
         self.assertTrue(self.transport.aborted)
-        self.assertEqual(self.releases, 0)
         self.response.send(b"two\n")
         self.stream.resume()
         self.response.lose()
         self.assertEqual(self.reader.heard, [b"one"])
-        self.assertEqual(self.releases, 1)
 
     def test_stopped_by_its_reader(self) -> None:
         """A reader that stops the stream while it is attached hears no more."""
@@ -169,7 +155,6 @@ class LineStreamTests(SynchronousTestCase):
         self.assertTrue(self.transport.aborted)
         self.response.send(b"one\n")
         self.response.lose()
-        self.assertEqual(self.releases, 1)
 
     def test_line_too_long(self) -> None:
         """It breaks the stream, before the first line and after."""

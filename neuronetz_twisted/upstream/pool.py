@@ -1,0 +1,204 @@
+"""The connections of one agent: so many and no more, kept for a while, given out in order.
+
+A *place* is the right to have a request under way. Whoever finds none free waits in line, which is
+as long as there are places; what is idle keeps no place, and makes room for what is wanted.
+"""
+
+from collections.abc import Iterator
+from functools import partial
+from itertools import chain
+
+from attrs import define, field
+from twisted.internet.defer import Deferred
+from twisted.internet.error import ConnectionAborted, TimeoutError  # noqa: A004 - Twisted's own
+from twisted.internet.interfaces import IDelayedCall, IProtocol, IReactorTime
+from twisted.internet.protocol import Factory
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from neuronetz_twisted.upstream.connection import Connection, Exchange
+from neuronetz_twisted.upstream.targets import Target
+
+IDLE_S = 30.0
+"""How long a connection is kept for the next request."""
+
+_log = Logger()
+
+
+class PoolFull(Exception):  # noqa: N818 - states what the pool is
+    """No place was free, and the line was full or did not move in time."""
+
+
+class _Factory(Factory):
+    """Makes the connections of one target."""
+
+    noisy = False
+
+    def __init__(self, target: Target, pool: "Pool") -> None:
+        self._target = target
+        self._pool = pool
+
+    def buildProtocol(self, addr: object) -> Connection:
+        """Make one."""
+        del addr
+        return Connection(self._target, self._pool)
+
+
+def _idle_since(connection: Connection) -> float:
+    return connection.idle_since
+
+
+@define(eq=False, kw_only=True)
+class Pool:
+    """Runs exchanges, at most `places` at a time, over at most as many connections.
+
+    `wait_s` bounds the wait in line, `connect_s` the time to connect, names included, in seconds.
+    """
+
+    clock: IReactorTime
+    places: int
+    wait_s: float
+    connect_s: float
+    _taken: int = field(default=0, init=False)
+    _line: dict[Exchange, IDelayedCall] = field(factory=dict, init=False)
+    _connecting: dict[Exchange, Deferred[IProtocol]] = field(factory=dict, init=False)
+    _connections: set[Connection] = field(factory=set, init=False)
+    _idle: dict[Target, list[Connection]] = field(factory=dict, init=False)
+    _idle_count: int = field(default=0, init=False)
+    _sweep: IDelayedCall | None = field(default=None, init=False)
+    _closed: bool = field(default=False, init=False)
+    _closers: list[Deferred[None]] = field(factory=list, init=False)
+
+    def run(self, exchange: Exchange) -> None:
+        """Ask when there is a place."""
+        if self._closed:
+            exchange.fail(ConnectionAborted())
+        elif self._taken < self.places:
+            self._enter(exchange)
+        elif len(self._line) < self.places:
+            self._line[exchange] = self.clock.callLater(self.wait_s, self._give_up, exchange)
+            exchange.stop = partial(self._leave_line, exchange)
+        else:
+            exchange.fail(PoolFull())
+
+    def close(self) -> Deferred[None]:
+        """Close everything; fires when nothing is left. What is asked from now on fails."""
+        closed: Deferred[None] = Deferred()
+        self._closers.append(closed)
+        self._closed = True
+        if self._sweep is not None and self._sweep.active():
+            self._sweep.cancel()
+        for waiting in list(self._line):
+            if self._leave_line(waiting):
+                waiting.fail(ConnectionAborted())
+        for connecting in list(self._connecting.values()):
+            connecting.cancel()
+        for connection in list(self._connections):
+            connection.close()
+        self._tell_closers()
+        return closed
+
+    def seconds(self) -> float:
+        """The time on the clock."""
+        return self.clock.seconds()
+
+    def made(self, connection: Connection) -> None:
+        """Know a new connection."""
+        self._connections.add(connection)
+
+    def released(self, connection: Connection) -> None:
+        """Keep a connection for the next request, and free its place."""
+        connection.idle_since = self.clock.seconds()
+        self._idle.setdefault(connection.target, []).append(connection)
+        self._idle_count += 1
+        if self._sweep is None:
+            self._sweep = self.clock.callLater(IDLE_S, self._drop_old)
+        self.left()
+
+    def left(self) -> None:
+        """Free a place; the first in line takes it."""
+        self._taken -= 1
+        if self._line:
+            exchange = next(iter(self._line))
+            self._leave_line(exchange)
+            self._enter(exchange)
+
+    def closing(self, connection: Connection) -> None:
+        """Give a connection to nobody any more."""
+        idle = self._idle.get(connection.target, [])
+        if connection in idle:
+            idle.remove(connection)
+            self._idle_count -= 1
+
+    def lost(self, connection: Connection) -> None:
+        """Forget a connection."""
+        self.closing(connection)
+        self._connections.discard(connection)
+        self._tell_closers()
+
+    def again(self, exchange: Exchange) -> None:
+        """Ask once more, on a new connection; the place goes with it."""
+        self._connect(exchange)
+
+    def _tell_closers(self) -> None:
+        if not self._connections:
+            closers, self._closers = self._closers, []
+            for closed in closers:
+                closed.callback(None)
+
+    def _enter(self, exchange: Exchange) -> None:
+        self._taken += 1
+        idle = self._idle.get(exchange.target)
+        if idle:
+            self._idle_count -= 1
+            idle.pop().ask(exchange)
+        else:
+            self._connect(exchange)
+
+    def _connect(self, exchange: Exchange) -> None:
+        if self._taken + self._idle_count > self.places:
+            min(self._all_idle(), key=_idle_since).close()
+        target = exchange.target
+        connecting = target.endpoint.connect(_Factory(target, self))
+        connecting.addTimeout(self.connect_s, self.clock, lambda *_: Failure(TimeoutError()))
+        self._connecting[exchange] = connecting
+        exchange.stop = connecting.cancel
+        connecting.addCallbacks(
+            self._connected, self._not_connected, callbackArgs=(exchange,), errbackArgs=(exchange,)
+        )
+        connecting.addErrback(lambda failure: _log.failure("a request was not sent", failure))
+
+    def _connected(self, connection: Connection, exchange: Exchange) -> None:
+        self._connecting.pop(exchange, None)
+        connection.ask(exchange)
+
+    def _not_connected(self, failure: Failure, exchange: Exchange) -> None:
+        self._connecting.pop(exchange, None)
+        self.left()
+        exchange.fail(ConnectionAborted() if self._closed else failure)
+
+    def _leave_line(self, exchange: Exchange) -> bool:
+        """Whether it was in line."""
+        timer = self._line.pop(exchange, None)
+        if timer is None:
+            return False
+        timer.cancel()
+        return True
+
+    def _give_up(self, exchange: Exchange) -> None:
+        del self._line[exchange]
+        exchange.fail(PoolFull())
+
+    def _all_idle(self) -> Iterator[Connection]:
+        return chain.from_iterable(self._idle.values())
+
+    def _drop_old(self) -> None:
+        """Close what has been idle for too long; come again when the next one will have been."""
+        self._sweep = None
+        now = self.clock.seconds()
+        for connection in sorted(self._all_idle(), key=_idle_since):
+            if connection.idle_since + IDLE_S > now:
+                due = connection.idle_since + IDLE_S - now
+                self._sweep = self.clock.callLater(due, self._drop_old)
+                return
+            connection.close()
