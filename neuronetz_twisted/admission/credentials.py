@@ -14,6 +14,7 @@ from collections.abc import Callable
 from attrs import field, frozen
 
 _ALPHABET = string.digits + string.ascii_uppercase + string.ascii_lowercase
+_PAIRS = [high + low for high in _ALPHABET for low in _ALPHABET]
 _SCHEME = "nz_"
 _PREFIX_LENGTH = 12
 _SECRET_LENGTH = 26
@@ -80,9 +81,6 @@ def _word(value: bytes, *, after_scheme: bool) -> str | None:
 
 def _checksum(text: str) -> str:
     """Write the CRC32 of an ASCII text as six base62 digits, the most significant first."""
-    rest = zlib.crc32(text.encode("ascii"))
-    digits = []
-    for _ in range(_CRC_LENGTH):
-        rest, digit = divmod(rest, len(_ALPHABET))
-        digits.append(_ALPHABET[digit])
-    return "".join(reversed(digits))
+    rest, last = divmod(zlib.crc32(text.encode("ascii")), len(_PAIRS))
+    first, middle = divmod(rest, len(_PAIRS))
+    return _PAIRS[first] + _PAIRS[middle] + _PAIRS[last]

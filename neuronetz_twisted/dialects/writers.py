@@ -5,13 +5,14 @@ broke. Not streamed: `whole` renders the folded answer (SPEC 3, 8).
 """
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Any, Protocol
 
 import orjson
 from attrs import define, field
 
 from neuronetz_twisted.dialects.faults import native_error, openai_error
-from neuronetz_twisted.dialects.frames import read_frame, text_of
+from neuronetz_twisted.dialects.frames import NO_TEXT, json_texts, text_of
 from neuronetz_twisted.errors import Refusal, UpstreamNonsense
 from neuronetz_twisted.vocabulary import Usage
 
@@ -71,7 +72,8 @@ _FINISH = {"length": "length"}
 class ChatCompletionWriter:
     """OpenAI's chat completion: one object, or chunks as server-sent events.
 
-    `id` is unique, `created` in seconds since 1970.
+    `id` is unique, `created` in seconds since 1970. What all chunks have in common is rendered
+    once, and text is put between as the JSON string that it was.
     """
 
     id: str
@@ -83,14 +85,16 @@ class ChatCompletionWriter:
 
     def frames(self, lines: Sequence[bytes]) -> bytes:
         """One chunk per frame; the first one carries the role."""
-        return b"".join([self._chunk(self._delta(read_frame(line)), None) for line in lines])
+        return b"".join([self._chunk(self._delta(*json_texts(line)), b"null") for line in lines])
 
     def last(self, final: Mapping[str, Any], usage: Usage) -> bytes:
         """The finish reason, the usage if asked for, and `[DONE]`."""
-        reason = _finish_reason(final)
         content, thinking = text_of(final)
-        delta = self._delta(final) if content or thinking or not self._opened else {}
-        chunks = [self._chunk(delta, reason)]
+        delta = b""
+        if content or thinking or not self._opened:
+            texts = orjson.dumps(content), orjson.dumps(thinking)
+            delta = self._delta("message" if "message" in final else "", *texts)
+        chunks = [self._chunk(delta, b'"%b"' % _finish_reason(final).encode())]
         if self.include_usage:
             chunks.append(_event({**self._head(), "choices": [], "usage": _usage(usage)}))
         return b"".join([*chunks, b"data: [DONE]\n\n"])
@@ -123,24 +127,32 @@ class ChatCompletionWriter:
             "system_fingerprint": "fp_ollama",
         }
 
-    def _delta(self, frame: Mapping[str, Any]) -> dict[str, str]:
-        if "message" not in frame:
+    @cached_property
+    def _begin(self) -> bytes:
+        """What each chunk begins with, up to what is in its delta."""
+        head = orjson.dumps(self._head()).removesuffix(b"}")
+        return b"data: " + head + b',"choices":[{"index":0,"delta":{'
+
+    def _delta(self, said_in: str, content: bytes, thinking: bytes) -> bytes:
+        """The inside of a delta, from texts that are JSON strings already."""
+        if said_in != "message":
             raise UpstreamNonsense("a chat frame without a message")
-        content, thinking = text_of(frame)
-        delta = {"content": content}
-        if thinking:
-            delta["reasoning"] = thinking
+        delta = b'"content":' + _as_orjson(content)
+        if thinking != NO_TEXT:
+            delta += b',"reasoning":' + _as_orjson(thinking)
         if not self._opened:
             self._opened = True
-            delta = {"role": "assistant", **delta}
+            delta = b'"role":"assistant",' + delta
         return delta
 
-    def _chunk(self, delta: Mapping[str, str], reason: str | None) -> bytes:
-        choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": reason}
-        chunk = {**self._head(), "choices": [choice]}
-        if self.include_usage:
-            chunk["usage"] = None
-        return _event(chunk)
+    def _chunk(self, delta: bytes, reason: bytes) -> bytes:
+        end = b'}],"usage":null}\n\n' if self.include_usage else b"}]}\n\n"
+        return b"".join((self._begin, delta, b'},"logprobs":null,"finish_reason":', reason, end))
+
+
+def _as_orjson(text: bytes) -> bytes:
+    """A JSON string with no more escapes than it needs; Go has some that others find odd."""
+    return orjson.dumps(orjson.loads(text)) if b"\\" in text else text
 
 
 def _event(data: Mapping[str, Any]) -> bytes:

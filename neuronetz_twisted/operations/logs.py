@@ -7,6 +7,7 @@ its type and where it happened, with its text only where we or the system wrote 
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import PurePath
 from typing import Any, Protocol
 
@@ -61,18 +62,38 @@ class LineObserver:
 def fields_of(event: LogEvent) -> dict[str, Any]:
     """What is written of an event."""
     level = event.get("log_level", LogLevel.info)
-    when = datetime.fromtimestamp(event.get("log_time", 0.0), UTC)
     fields: dict[str, Any] = {
-        "time": when.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        "time": _time(event.get("log_time", 0.0)),
         "level": _WORDS.get(level, level.name),
         "namespace": event.get("log_namespace", "-"),
-        "message": "unhandled error" if _is_legacy_error(event) else formatEvent(event),
+        "message": _message(event),
     }
-    fields.update((name, event[name]) for name in FIELDS if name in event)
+    for name in FIELDS:
+        if name in event:
+            fields[name] = event[name]
     failure = event.get("log_failure", event.get("failure"))  # the latter from `log.err`
     if isinstance(failure, Failure):
         fields["failure"] = describe(failure)
     return fields
+
+
+def _time(when: float) -> str:
+    seconds = int(when // 1)
+    return f"{_second(seconds)}.{int((when - seconds) * 1000):03d}Z"
+
+
+@lru_cache(maxsize=4)
+def _second(when: int) -> str:
+    """A second in UTC as RFC 3339 writes it, made once for all the lines of that second."""
+    return datetime.fromtimestamp(when, UTC).isoformat().removesuffix("+00:00")
+
+
+def _message(event: LogEvent) -> str:
+    if event.get("log_format") == "{text}" and isinstance(event.get("text"), str):
+        # What is logged for each request comes rendered; Twisted's way would give the same.
+        text: str = event["text"]
+        return text
+    return "unhandled error" if _is_legacy_error(event) else formatEvent(event)
 
 
 def _is_legacy_error(event: LogEvent) -> bool:

@@ -3,20 +3,25 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import orjson
 from attrs import define, field
 
-from neuronetz_twisted.dialects.frames import read_frame, text_of
+from neuronetz_twisted.dialects.frames import NO_TEXT, json_texts, text_of
 from neuronetz_twisted.errors import UpstreamNonsense
 
 
 @define
 class Fold:
-    """Collects the text of one answer, at most `max_bytes` of frames."""
+    """Collects the text of one answer, at most `max_bytes` of frames.
+
+    Text is kept as the inside of JSON strings, which can be put one behind the other, and is read
+    once at the end.
+    """
 
     max_bytes: int
     _size: int = field(default=0, init=False)
-    _content: list[str] = field(factory=list, init=False)
-    _thinking: list[str] = field(factory=list, init=False)
+    _content: list[bytes] = field(factory=list, init=False)
+    _thinking: list[bytes] = field(factory=list, init=False)
 
     def add(self, lines: Sequence[bytes]) -> None:
         """Take frames. Raises `UpstreamNonsense` where the answer grows over the limit."""
@@ -24,12 +29,16 @@ class Fold:
             self._size += len(line)
             if self._size > self.max_bytes:
                 raise UpstreamNonsense("the answer is too large")
-            self._take(read_frame(line))
+            _, content, thinking = json_texts(line)
+            self._content.append(content[1:-1])
+            if thinking != NO_TEXT:
+                self._thinking.append(thinking[1:-1])
 
     def finish(self, final: Mapping[str, Any]) -> dict[str, Any]:
         """The final frame with all text in it, as Ollama answers `"stream": false`."""
-        self._take(final)
-        content, thinking = "".join(self._content), "".join(self._thinking)
+        last_content, last_thinking = text_of(final)
+        content = _joined(self._content) + last_content
+        thinking = _joined(self._thinking) + last_thinking
         folded = dict(final)
         if "message" in final:
             folded["message"] = {**final["message"], "content": content}
@@ -41,9 +50,7 @@ class Fold:
             target["thinking"] = thinking
         return folded
 
-    def _take(self, frame: Mapping[str, Any]) -> None:
-        content, thinking = text_of(frame)
-        if content:
-            self._content.append(content)
-        if thinking:
-            self._thinking.append(thinking)
+
+def _joined(insides: Sequence[bytes]) -> str:
+    text: str = orjson.loads(b'"%b"' % b"".join(insides)) if insides else ""
+    return text

@@ -32,18 +32,19 @@ class Meter:
         passed: list[bytes] = []
         try:
             for line in lines:
-                self._take(line, passed)
+                if self.final is None and is_ordinary(line):
+                    passed.append(line)
+                else:
+                    self._read(line, passed)
         except UpstreamNonsense:
             self.broken = True
         self.frames += len(passed)
         return passed
 
-    def _take(self, line: bytes, passed: list[bytes]) -> None:
+    def _read(self, line: bytes, passed: list[bytes]) -> None:
+        """Take a line that has to be looked at."""
         if self.final is not None:
             raise UpstreamNonsense("a frame after the final one")
-        if is_ordinary(line):
-            passed.append(line)
-            return
         frame = read_frame(line)
         if frame["done"]:
             self.final = frame

@@ -9,7 +9,8 @@ truthfully (SPEC 8) and fires the outcome. Nothing on the way of a token allocat
 Deferred.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from attrs import define, frozen
 from twisted.internet.defer import Deferred
@@ -27,7 +28,7 @@ from neuronetz_twisted.relay.fold import Fold
 from neuronetz_twisted.relay.live import LiveCall
 from neuronetz_twisted.relay.meter import Meter
 from neuronetz_twisted.seams import Client, NativeStream
-from neuronetz_twisted.vocabulary import CLIENT_CLOSED, End, Outcome, Ticket
+from neuronetz_twisted.vocabulary import CLIENT_CLOSED, End, Outcome, Ticket, Usage
 
 AFTER_FINAL_S = 1.0
 """How long the model host may take to close its answer after the final frame."""
@@ -83,6 +84,7 @@ class _Answer:
         self._writer = writer
         self._meter = Meter(ticket.call.request.prompt_bytes)
         self._timer: IDelayedCall | None = None
+        self._heard_at = 0.0
         self._ended = False
         self._bytes_sent = 0
         self._first_byte_at: float | None = None
@@ -90,9 +92,10 @@ class _Answer:
         self.done: Deferred[Outcome] = Deferred(lambda _: self._finish(End.CLIENT_GONE))
 
     def start(self) -> None:
-        """Begin to read frames."""
-        self._arm(self._limits.idle_s, End.UPSTREAM_IDLE)
+        """Begin to read frames; many an answer is whole by then and needs no timer."""
         self._stream.attach(self)
+        if self._timer is None:
+            self._watch()
 
     def cut(self, refusal: Refusal) -> None:
         """End the answer before its time; the client is told why."""
@@ -103,15 +106,15 @@ class _Answer:
         """Take the frames of one read."""
         if self._ended:
             return
-        self._rearm()
-        passed = self._meter.feed(lines)
+        self._heard_at = self._clock.seconds()
+        meter = self._meter
+        passed = meter.feed(lines)
         try:
-            if passed:
-                self._pass_on(passed)
-            if self._meter.broken:
+            if meter.broken:
+                self._pass_on(passed, None)
                 self._finish(End.UPSTREAM_ERROR)
-            elif self._meter.final is not None:
-                self._pass_final()
+            else:
+                self._pass_on(passed, meter.final)
         except UpstreamNonsense:
             self._finish(End.UPSTREAM_ERROR)
 
@@ -124,22 +127,36 @@ class _Answer:
         """The body holds a line over the limit."""
         self._finish(End.UPSTREAM_ERROR)
 
-    def _pass_on(self, lines: Sequence[bytes]) -> None:
+    def _pass_on(self, lines: Sequence[bytes], final: Mapping[str, Any] | None) -> None:
         raise NotImplementedError
 
-    def _pass_final(self) -> None:
+    def _end_answer(self, end: End, usage: Usage) -> None:
         raise NotImplementedError
 
-    def _end_answer(self, end: End) -> None:
-        raise NotImplementedError
+    def _watch(self) -> None:
+        """See to it that what is waited for does not take too long."""
+        if not self._ended:
+            self._watch_host()
+
+    def _watch_host(self) -> None:
+        self._disarm()
+        self._heard_at = self._clock.seconds()
+        self._timer = self._clock.callLater(self._limits.idle_s, self._look_at_host)
+
+    def _look_at_host(self) -> None:
+        """End the answer if its host is silent for too long, else look again when it may be.
+
+        To put the timer off with each frame would cost more than the frame does.
+        """
+        left = self._heard_at + self._limits.idle_s - self._clock.seconds()
+        if left > 0:
+            self._timer = self._clock.callLater(left, self._look_at_host)
+        else:
+            self._finish(End.UPSTREAM_IDLE)
 
     def _arm(self, seconds: float, end: End) -> None:
         self._disarm()
         self._timer = self._clock.callLater(seconds, self._finish, end)
-
-    def _rearm(self) -> None:
-        if self._timer is not None:
-            self._timer.reset(self._limits.idle_s)
 
     def _disarm(self) -> None:
         if self._timer is not None and self._timer.active():
@@ -152,13 +169,14 @@ class _Answer:
         self._ended = True
         self._disarm()
         self._stream.stop()
-        self._end_answer(end)
+        usage = self._meter.usage()
+        self._end_answer(end, usage)
         self.done.callback(
             Outcome(
                 end=end,
                 word=end.value,
                 status=self._status(end),
-                usage=self._meter.usage(),
+                usage=usage,
                 bytes_sent=self._bytes_sent,
                 first_byte_after=self._first_byte_at,
                 backend=self._stream.backend,
@@ -218,19 +236,18 @@ class _StreamedAnswer(_Answer):
         elif self._paused:
             self._arm(self._limits.stall_s, End.CLIENT_STALLED)
         else:
-            self._arm(self._limits.idle_s, End.UPSTREAM_IDLE)
+            self._watch_host()
 
-    def _rearm(self) -> None:
-        if not self._paused:
-            super()._rearm()
-
-    def _pass_on(self, lines: Sequence[bytes]) -> None:
-        self._write(self._writer.frames(lines))
-
-    def _pass_final(self) -> None:
-        if self._meter.final is not None:
-            self._write(self._writer.last(self._meter.final, self._meter.usage()))
-            self._whole = True
+    def _pass_on(self, lines: Sequence[bytes], final: Mapping[str, Any] | None) -> None:
+        data = self._writer.frames(lines) if lines else b""
+        try:
+            if final is not None:
+                data += self._writer.last(final, self._meter.usage())
+                self._whole = True
+        finally:
+            # One write for all that came in one read, also where its end is no end.
+            self._write(data)
+        if self._whole:
             self._watch()
 
     def _finish(self, end: End) -> None:
@@ -239,10 +256,12 @@ class _StreamedAnswer(_Answer):
         super()._finish(End.COMPLETE if whole else end)
 
     def _write(self, data: bytes) -> None:
-        self._sent(len(data))
-        self._client.write(data)
+        if data:
+            self._sent(len(data))
+            self._client.write(data)
 
-    def _end_answer(self, end: End) -> None:
+    def _end_answer(self, end: End, usage: Usage) -> None:
+        del usage  # The final frame had it.
         self._client.unregister()
         if end is End.COMPLETE:
             self._client.complete()
@@ -260,21 +279,20 @@ class _FoldedAnswer(_Answer):
         self._fold = Fold(self._limits.max_folded_bytes)
         super().start()
 
-    def _pass_on(self, lines: Sequence[bytes]) -> None:
+    def _pass_on(self, lines: Sequence[bytes], final: Mapping[str, Any] | None) -> None:
         self._fold.add(lines)
-
-    def _pass_final(self) -> None:
-        self._finish(End.COMPLETE)
+        if final is not None:
+            self._finish(End.COMPLETE)
 
     def _status(self, end: End) -> int:
         if end in {End.COMPLETE, End.CLIENT_GONE}:
             return super()._status(end)
         return self._refusal_of(end).status
 
-    def _end_answer(self, end: End) -> None:
+    def _end_answer(self, end: End, usage: Usage) -> None:
         if end is End.COMPLETE and self._meter.final is not None:
             folded = self._fold.finish(self._meter.final)
-            body = self._writer.whole(folded, self._meter.usage())
+            body = self._writer.whole(folded, usage)
             self._sent(len(body))
             self._client.answer(b"application/json", body)
         elif end is not End.CLIENT_GONE:

@@ -18,13 +18,15 @@ _GRACE = (GRACE_S, 0.0, 0.0)
 class Patience:
     """Calls `call(*args)` when `seconds` and the grace are over; like an `IDelayedCall`."""
 
+    __slots__ = ("_args", "_call", "_clock", "_step", "_timer")
+
     def __init__(
         self, clock: IReactorTime, seconds: float, call: Callable[..., object], *args: Any
     ) -> None:
         self._clock = clock
         self._call = call
         self._args = args
-        self._grace = list(_GRACE)
+        self._step = 0
         self._timer = clock.callLater(seconds, self._fire)
 
     def active(self) -> bool:
@@ -36,7 +38,8 @@ class Patience:
         self._timer.cancel()
 
     def _fire(self) -> None:
-        if self._grace:
-            self._timer = self._clock.callLater(self._grace.pop(0), self._fire)
-        else:
+        if self._step == len(_GRACE):
             self._call(*self._args)
+        else:
+            self._timer = self._clock.callLater(_GRACE[self._step], self._fire)
+            self._step += 1

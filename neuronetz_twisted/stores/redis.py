@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from functools import partial
 from typing import cast
 
-import txredisapi
 from twisted.application.service import Service
 from twisted.internet.defer import CancelledError, Deferred, fail, succeed
 from twisted.internet.endpoints import HostnameEndpoint, UNIXClientEndpoint, wrapClientTLS
@@ -96,13 +95,7 @@ class RedisGate(Service):
         return self._refusal() if connection is None else connection.script(script, keys, args)
 
     def startService(self) -> None:
-        """Begin to connect; `up` tells when that is done.
-
-        Raises RuntimeError without hiredis: txredisapi's other parser decodes bytes and costs a
-        turn of the reactor per reply.
-        """
-        if txredisapi.hiredis is None:
-            raise RuntimeError("the package hiredis is missing")
+        """Begin to connect; `up` tells when that is done."""
         super().startService()
         self._keeping = Deferred.fromCoroutine(self._keep_connected())
         self._keeping.addErrback(_cancelled)

@@ -1,18 +1,20 @@
 """One connection to Redis whose calls always end: by their answer, or by their deadline.
 
-txredisapi brings the protocol; what it lacks is here. Its own deadline fails every call that waits
-on the connection, so it is set to twice ours and ends the connection, not a call. A connection that
-owes an answer past the first deadline is out of rotation until the answer is in: a short hiccup of
-the server costs the calls that it delayed, a long one costs the connection.
+txredisapi reads the protocol. What is sent, who waits for which answer and for how long is here,
+since its own deadline fails every call that waits on the connection. A connection that owes an
+answer past its deadline is out of rotation until the answer is in, and is closed when that takes as
+long again: a short hiccup of the server costs the calls that it delayed, a long one costs the
+connection.
 """
 
+from collections import deque
 from collections.abc import Sequence
-from functools import partial
 
-from twisted.internet.defer import Deferred, fail
+from attrs import define, field
+from hiredis import pack_command
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime, ITCPTransport
 from twisted.python.failure import Failure
-from txredisapi import ConnectionError as NoReply
 from txredisapi import HiredisProtocol, InvalidData, ResponseError
 
 from neuronetz_twisted.errors import RedisUnavailable
@@ -20,6 +22,7 @@ from neuronetz_twisted.redis_target import RedisTarget
 from neuronetz_twisted.seams import RedisArgument, RedisReply, Script
 from neuronetz_twisted.stores.patience import Patience
 
+_LOST = "Redis is away: the connection was lost"
 _LATE = "it did not answer in time"
 _LARGEST_REPLY = 16 * 1024 * 1024
 _SERVER_STATES = frozenset(
@@ -28,20 +31,31 @@ _SERVER_STATES = frozenset(
 """Codes of errors that say that Redis cannot serve now, not that the call was wrong."""
 
 
+def _packed(parts: tuple[RedisArgument, ...]) -> bytes:
+    command: bytes = pack_command(parts)  # type: ignore[arg-type] # its stub has tuples of one only
+    return command
+
+
 def _code(error: ResponseError) -> str:
     """The code that an error begins with; the rest may quote arguments, and with them secrets."""
     return str(error).partition(" ")[0]
 
 
-def _in_our_words(result: RedisReply | Failure) -> RedisReply | Failure:
-    """A reply as it is; a failure that says "not now" as RedisUnavailable, any other as it is."""
-    if not isinstance(result, Failure):
-        return result
-    if result.check(NoReply):
-        return Failure(RedisUnavailable("Redis is away: the connection was lost"))
-    if result.check(ResponseError) and _code(result.value) in _SERVER_STATES:
-        return Failure(RedisUnavailable(f"Redis cannot serve now: {_code(result.value)}"))
-    return result
+def _in_our_words(failure: Failure) -> Failure:
+    """A failure that says "not now" as RedisUnavailable, any other as it is."""
+    if failure.check(ResponseError) and _code(failure.value) in _SERVER_STATES:
+        return Failure(RedisUnavailable(f"Redis cannot serve now: {_code(failure.value)}"))
+    return failure
+
+
+@define(eq=False)
+class _Call:
+    """A call that was sent; `by_text` is sent in its place where Redis has forgotten the script."""
+
+    by_text: tuple[RedisArgument, ...] | None
+    answer: Deferred[RedisReply] = field(factory=Deferred, init=False)
+    deadline: Patience = field(init=False)
+    late: bool = field(default=False, init=False)
 
 
 class RedisConnection(HiredisProtocol):
@@ -52,13 +66,12 @@ class RedisConnection(HiredisProtocol):
     """
 
     def __init__(self, clock: IReactorTime, *, timeout_s: float, limit: int) -> None:
-        super().__init__(charset=None, convertNumbers=False, replyTimeout=2 * timeout_s)
-        # What txredisapi has there is the global reactor's.
-        self.callLater = partial(Patience, clock)
+        super().__init__(charset=None, convertNumbers=False)
         self.lost: Deferred[str] = Deferred()
         self._clock = clock
         self._timeout_s = timeout_s
         self._limit = limit
+        self._owed: deque[_Call] = deque()
         self._overdue = 0
         self._unread_bytes = 0
         self._fault: str | None = None
@@ -70,7 +83,7 @@ class RedisConnection(HiredisProtocol):
             self.connected
             and not self._overdue
             and self._fault is None
-            and len(self.replyQueue.waiting) < self._limit
+            and len(self._owed) < self._limit
         )
 
     async def greet(self, target: RedisTarget) -> None:
@@ -88,31 +101,29 @@ class RedisConnection(HiredisProtocol):
         # Connecting to a stopped server succeeds: only an answer shows that there is one.
         await self._greet("PING")
 
-    async def _greet(self, command: str, *args: RedisArgument) -> None:
+    async def _greet(self, *parts: RedisArgument) -> None:
         try:
-            await self._send(command, *args)
+            call = self._send(parts)
+            call.deadline = Patience(self._clock, 2 * self._timeout_s, self.give_up, _LATE)
+            await call.answer
         except ResponseError as error:
-            raise RedisUnavailable(f"it refused {command} with {_code(error)}") from None
-        except NoReply:
+            raise RedisUnavailable(f"it refused {parts[0]!s} with {_code(error)}") from None
+        except RedisUnavailable:
             raise RedisUnavailable(self._fault or _LATE) from None
 
     def call(self, *parts: RedisArgument) -> Deferred[RedisReply]:
         """Send one command. Fails with RedisUnavailable, or with ResponseError if it is wrong."""
-        return self._within_deadline(self._send(*parts))
+        return self._within_deadline(self._send(parts))
 
     def script(
         self, script: Script, keys: Sequence[str], args: Sequence[RedisArgument]
     ) -> Deferred[RedisReply]:
         """Run a script by its digest, or by its text where Redis has forgotten it."""
         parts = (len(keys), *keys, *args)
-
-        def by_text(failure: Failure) -> Deferred[RedisReply]:
-            if failure.check(ResponseError) and _code(failure.value) == "NOSCRIPT":
-                return self._send("EVAL", script.source, *parts)
-            return fail(failure)
-
-        reply = self._send("EVALSHA", script.digest, *parts)
-        return self._within_deadline(reply.addErrback(by_text))
+        call = self._send(
+            ("EVALSHA", script.digest, *parts), by_text=("EVAL", script.source, *parts)
+        )
+        return self._within_deadline(call)
 
     def give_up(self, why: str) -> Deferred[str]:
         """Close it at once; fires with the reason when it is gone."""
@@ -137,46 +148,66 @@ class RedisConnection(HiredisProtocol):
         except InvalidData:
             self.give_up("it does not speak the Redis protocol")
 
-    def replyReceived(self, reply: object) -> None:
+    def replyReceived(self, reply: RedisReply | ResponseError) -> None:
         """Answer the oldest call.
 
         A reply to no call would make each later one the answer to its neighbour's question, so it
         ends the connection.
         """
         self._unread_bytes = 0
-        if self.replyQueue.waiting:
-            super().replyReceived(reply)
-        else:
+        if not self._owed:
             self.give_up("it answered without a question")
+            return
+        call = self._owed.popleft()
+        if isinstance(reply, ResponseError) and call.by_text and _code(reply) == "NOSCRIPT":
+            self.transport.write(_packed(call.by_text))
+            call.by_text = None
+            self._owed.append(call)
+            return
+        self._overdue -= call.late
+        _settle(call, reply)
 
     def connectionLost(self, reason: Failure) -> None:
         """Fail what waits, then say why it is gone."""
         self._fault = self._fault or (_LATE if self._overdue else reason.getErrorMessage())
         super().connectionLost(reason)
+        while self._owed:
+            _settle(self._owed.popleft(), RedisUnavailable(_LOST))
         self.lost.callback(self._fault)
 
-    def _send(self, *parts: RedisArgument) -> Deferred[RedisReply]:
-        reply: Deferred[RedisReply] = self.execute_command(*parts)
-        return reply
+    def _send(
+        self, parts: tuple[RedisArgument, ...], *, by_text: tuple[RedisArgument, ...] | None = None
+    ) -> _Call:
+        if not self.connected:
+            raise RedisUnavailable(_LOST)
+        self.transport.write(_packed(parts))
+        call = _Call(by_text)
+        self._owed.append(call)
+        return call
 
-    def _within_deadline(self, reply: Deferred[RedisReply]) -> Deferred[RedisReply]:
-        waiting: Deferred[RedisReply] = Deferred()
+    def _within_deadline(self, call: _Call) -> Deferred[RedisReply]:
+        call.deadline = Patience(self._clock, self._timeout_s, self._expired, call)
+        return call.answer.addErrback(_in_our_words)
 
-        def expired() -> None:
-            self._overdue += 1
-            if not waiting.called:
-                waiting.errback(RedisUnavailable(f"Redis is away: {_LATE}"))
+    def _expired(self, call: _Call) -> None:
+        self._overdue += 1
+        call.late = True
+        call.deadline = Patience(self._clock, self._timeout_s, self.give_up, _LATE)
+        _tell(call, RedisUnavailable(f"Redis is away: {_LATE}"))
 
-        deadline = Patience(self._clock, self._timeout_s, expired)
 
-        def settled(result: RedisReply | Failure) -> None:
-            if deadline.active():
-                deadline.cancel()
-            elif not (isinstance(result, Failure) and result.check(NoReply)):
-                self._overdue -= 1
-            # Else whoever waited was told at the deadline, or has cancelled.
-            if not waiting.called:
-                waiting.callback(_in_our_words(result))
+def _settle(call: _Call, result: RedisReply | Exception) -> None:
+    """End a call that nothing is owed to any more."""
+    if call.deadline.active():
+        call.deadline.cancel()
+    _tell(call, result)
 
-        reply.addBoth(settled)
-        return waiting
+
+def _tell(call: _Call, result: RedisReply | Exception) -> None:
+    """Tell whoever waits, unless he was told at the deadline or has cancelled."""
+    if call.answer.called:
+        return
+    if isinstance(result, Exception):
+        call.answer.errback(result)
+    else:
+        call.answer.callback(result)

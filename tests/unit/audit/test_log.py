@@ -3,7 +3,8 @@
 import io
 import json
 
-from twisted.logger import globalLogPublisher
+from attrs import evolve
+from twisted.logger import capturedLogs, formatEvent, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
 from neuronetz_twisted.audit.event import arrival_event
@@ -26,3 +27,10 @@ class AuditLogTests(SynchronousTestCase):
         self.assertEqual(written["audit"], event)
         self.assertEqual(written["namespace"], "neuronetz.audit")
         self.assertEqual(written["message"], "GET /api/tags 403 refused:not_allowed/path")
+
+    def test_a_clients_words_are_no_format(self) -> None:
+        """What a client calls its method is written as it is."""
+        event = arrival_event(evolve(ARRIVAL, route="{audit[key]} -"), 405, "x", 0.0)
+        with capturedLogs() as events:
+            AuditLog().record(event)
+        self.assertEqual([formatEvent(each) for each in events], ["{audit[key]} - 405 x"])

@@ -1,6 +1,7 @@
 """Lines out of any chunks, and which of them may pass unread."""
 
 import json
+import re
 from itertools import pairwise
 from time import process_time
 
@@ -18,6 +19,7 @@ from neuronetz_twisted.dialects.frames import (
     MAX_LINE_BYTES,
     LineSplitter,
     is_ordinary,
+    json_texts,
     read_frame,
     text_of,
     usage_of,
@@ -84,6 +86,26 @@ class LineSplitterTests(SynchronousTestCase):
             splitter.feed(b"x")
 
 
+# The definition of an ordinary frame, as text: JSON strings whose \\u escapes are no surrogates.
+STRING = (
+    r'"(?:[^"\\\x00-\x1f]|\\["\\/bfnrt]'
+    r'|\\u(?:[0-9a-ce-fA-CE-F][0-9a-fA-F]|[dD][0-7])[0-9a-fA-F]{2})*"'
+)
+SAID = f'{STRING}(?:,"thinking":{STRING})?'
+DEFINITION = re.compile(
+    rf'\{{"model":{STRING},"created_at":{STRING},'
+    rf'(?:"message":\{{"role":"assistant","content":{SAID}\}}|"response":{SAID}),"done":false\}}'
+)
+
+
+def defined_as_ordinary(line: bytes) -> bool:
+    """Whether a line is UTF-8 and of the form that passes unread."""
+    try:
+        return DEFINITION.fullmatch(line.decode()) is not None
+    except UnicodeDecodeError:
+        return False
+
+
 HEAD = b'{"model":"m","created_at":"t",'
 CHAT = HEAD + b'"message":{"role":"assistant","content":"a"},"done":false}'
 GENERATE = HEAD + b'"response":"a","thinking":"b","done":false}'
@@ -140,6 +162,25 @@ class OrdinaryTests(SynchronousTestCase):
                 (["response", "thinking"], []),
             ),
         )
+
+    @settings(deadline=None, max_examples=500)
+    @given(damaged() | OBJECTS.map(orjson.dumps))
+    @example(CHAT.replace(b'"a"', b'"\xff"'))
+    @example(CHAT.replace(b'"a"', b'"\xc3\xa9\x7f"'))
+    @example(CHAT.replace(b'"a"', b'"\xed\xa0\x80"'))
+    @example(CHAT.replace(b'"m"', b'"\xc3') + b"\xa9")
+    def test_definition(self, line: bytes) -> None:
+        """It is found in bytes what is defined in text."""
+        self.assertEqual(is_ordinary(line), defined_as_ordinary(line), line)
+
+    def test_every_byte(self) -> None:
+        """Each byte, in a string, before and behind a quote, as defined."""
+        for number in range(256):
+            byte = bytes([number])
+            for put in (byte, b"\\" + byte, byte + b'"', b"\\u00" + byte + b"0", b"\xc3" + byte):
+                line = CHAT.replace(b'"a"', b'"' + put + b'"')
+                with self.subTest(line=line):
+                    self.assertEqual(is_ordinary(line), defined_as_ordinary(line))
 
     @settings(deadline=None)
     @given(TEXTS, st.none() | TEXTS)
@@ -308,6 +349,38 @@ class ReadFrameTests(SynchronousTestCase):
         ):
             with self.subTest(frame=frame):
                 self.assertEqual(text_of(frame), expected)
+
+
+class JsonTextsTests(SynchronousTestCase):
+    @settings(deadline=None, max_examples=500)
+    @given(damaged() | OBJECTS.map(orjson.dumps))
+    @example(CHAT)
+    @example(GENERATE)
+    @example(CHAT.replace(b'"a"', b'"\xff"'))
+    def test_as_parsed(self, line: bytes) -> None:
+        """Taken out of a frame or parsed, it says the same, and nonsense is nonsense."""
+        try:
+            frame = read_frame(line)
+        except UpstreamNonsense:
+            with self.assertRaises(UpstreamNonsense):
+                json_texts(line)
+            return
+        field, content, thinking = json_texts(line)
+        self.assertEqual(field == "message", "message" in frame)
+        self.assertEqual((orjson.loads(content), orjson.loads(thinking)), text_of(frame))
+
+    @settings(deadline=None)
+    @given(TEXTS, st.none() | TEXTS)
+    def test_ordinary(self, said: str, thought: str | None) -> None:
+        """The texts of both routes, as Go and as orjson write them."""
+        thinking = {} if thought is None else {"thinking": thought}
+        message = {"role": "assistant", "content": said, **thinking}
+        for text in ({"message": message}, {"response": said, **thinking}):
+            frame = {"model": "m", "created_at": "t", **text, "done": False}
+            for line in (go_json(frame), orjson.dumps(frame)):
+                field, *texts = json_texts(line)
+                self.assertIn(field, text)
+                self.assertEqual([orjson.loads(each) for each in texts], [said, thought or ""])
 
 
 class UsageTests(SynchronousTestCase):

@@ -1,8 +1,13 @@
 """What clients read, byte for byte."""
 
+from typing import Any
+
 import orjson
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
+from mock_ollama.gojson import go_json
 from neuronetz_twisted.dialects.writers import ChatCompletionWriter, NativeWriter
 from neuronetz_twisted.errors import UpstreamFailed, UpstreamNonsense
 from neuronetz_twisted.testing.upstream import chat_frame
@@ -47,6 +52,29 @@ HEAD = (
 )
 
 
+def parsed_chunk(content: str, thinking: str, *, first: bool, include_usage: bool) -> bytes:
+    """A chunk in the middle of a stream, made from parsed text in one piece."""
+    delta = {"role": "assistant"} if first else {}
+    delta["content"] = content
+    if thinking:
+        delta["reasoning"] = thinking
+    chunk: dict[str, Any] = {
+        "id": "chatcmpl-the-id",
+        "object": "chat.completion.chunk",
+        "created": 7,
+        "model": "llama3",
+        "system_fingerprint": "fp_ollama",
+        "choices": [{"index": 0, "delta": delta, "logprobs": None, "finish_reason": None}],
+    }
+    if include_usage:
+        chunk["usage"] = None
+    return b"data: " + orjson.dumps(chunk) + b"\n\n"
+
+
+TEXTS = st.text(st.characters(exclude_categories=["Cs"]))
+SPOKEN = st.lists(st.tuples(TEXTS, st.none() | TEXTS), min_size=1, max_size=4)
+
+
 class ChatCompletionWriterTests(SynchronousTestCase):
     def test_golden_chunks(self) -> None:
         """The first chunk has the role, the last one the reason; [DONE] ends the stream."""
@@ -63,6 +91,27 @@ class ChatCompletionWriterTests(SynchronousTestCase):
             HEAD + b'{"index":0,"delta":{},"logprobs":null,"finish_reason":"length"}]}\n\n'
             b"data: [DONE]\n\n",
         )
+
+    @settings(deadline=None)
+    @given(
+        spoken=SPOKEN, dumps=st.sampled_from([go_json, orjson.dumps]), include_usage=st.booleans()
+    )
+    @example(spoken=[('<&>\u2028\x00\x7f"\\/é😀', "</think>")], dumps=go_json, include_usage=True)
+    def test_as_from_parsed_frames(
+        self, *, spoken: list[tuple[str, str | None]], dumps: Any, include_usage: bool
+    ) -> None:
+        """Text that was never parsed reads as if it had been, byte for byte."""
+        lines, expected = [], b""
+        for content, thinking in spoken:
+            message = {"role": "assistant", "content": content}
+            if thinking is not None:
+                message["thinking"] = thinking
+            frame = {"model": "m", "created_at": "t", "message": message, "done": False}
+            lines.append(dumps(frame))
+            expected += parsed_chunk(
+                content, thinking or "", first=not expected, include_usage=include_usage
+            )
+        self.assertEqual(completion(include_usage=include_usage).frames(lines), expected)
 
     def test_usage_chunk(self) -> None:
         """Where usage was asked for, chunks have none and one without choices follows."""

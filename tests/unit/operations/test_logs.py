@@ -3,14 +3,17 @@
 import io
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from twisted.logger import Logger, LogLevel, LogPublisher, globalLogPublisher
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from twisted.logger import Logger, LogLevel, LogPublisher, formatEvent, globalLogPublisher
 from twisted.python import log as legacy
 from twisted.trial.unittest import SynchronousTestCase
 
 from neuronetz_twisted.errors import InvalidRequest
-from neuronetz_twisted.operations.logs import MAX_FRAMES, log_observer
+from neuronetz_twisted.operations.logs import MAX_FRAMES, fields_of, log_observer
 
 
 class LogTests(SynchronousTestCase):
@@ -51,6 +54,28 @@ class LogTests(SynchronousTestCase):
         self.log.info("{text}", text="a\nb\r\n\x00\u2028")
         self.assertEqual(len(self.stream.getvalue().splitlines(keepends=False)[:1]), 1)
         self.assertEqual(self.stream.getvalue().count("\n"), 1)
+
+    @settings(deadline=None)
+    @given(st.integers(0, 4_000_000_000_000))
+    @example(999)
+    @example(1_000)
+    @example(1_799_999_999_999)
+    def test_time(self, milliseconds: int) -> None:
+        """The time of the event in UTC, to the millisecond."""
+        expected = datetime.fromtimestamp(milliseconds // 1000, UTC)
+        expected += timedelta(milliseconds=milliseconds % 1000)
+        fields = fields_of({"log_time": milliseconds / 1000 + 1e-5, "log_format": "x"})
+        written = datetime.fromisoformat(fields["time"])
+        self.assertEqual(written, expected)
+        self.assertRegex(fields["time"], r"^.{19}\.\d{3}Z$")
+
+    def test_rendered_messages(self) -> None:
+        """Text that comes rendered is the message, as Twisted would have it, braces and all."""
+        for text in ("plain", "{request_id} {{}} {0!r}", "a\nb"):
+            with self.subTest(text=text):
+                event = {"log_format": "{text}", "text": text, "request_id": "x"}
+                self.assertEqual(fields_of(event)["message"], text)
+                self.assertEqual(formatEvent(event), text)
 
     def test_level(self) -> None:
         """What is less severe is not written."""

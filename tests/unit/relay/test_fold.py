@@ -3,8 +3,11 @@
 from typing import Any
 
 import orjson
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
+from mock_ollama.gojson import go_json
 from neuronetz_twisted.errors import UpstreamNonsense
 from neuronetz_twisted.relay.fold import Fold
 from neuronetz_twisted.testing.upstream import chat_frame
@@ -37,6 +40,22 @@ class FoldTests(SynchronousTestCase):
         frames = [{"response": "a", "thinking": "x"}, {"response": "b"}]
         expected = {"response": "abc", "thinking": "x", "done": True}
         self.assertEqual(folded(frames, {"response": "c"}), expected)
+
+    @settings(deadline=None)
+    @given(
+        st.lists(st.text(st.characters(exclude_categories=["Cs"])), max_size=5),
+        st.sampled_from([go_json, orjson.dumps]),
+    )
+    def test_any_text(self, said: list[str], dumps: Any) -> None:
+        """What was said in pieces is one text, whatever had to be escaped in it."""
+        fold = Fold(10_000)
+        for text in said:
+            message = {"role": "assistant", "content": text, "thinking": text}
+            frame = {"model": "m", "created_at": "t", "message": message, "done": False}
+            fold.add([dumps(frame)])
+        message = fold.finish({"message": {"content": "."}})["message"]
+        whole = "".join(said)
+        self.assertEqual((message["content"], message.get("thinking", "")), (whole + ".", whole))
 
     def test_nothing_said(self) -> None:
         """An answer without text has an empty one, and no thinking."""

@@ -3,6 +3,7 @@
 import json
 from typing import TYPE_CHECKING, Any
 
+from attrs import define
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
@@ -33,6 +34,29 @@ STALL_S = 4.0
 HELLO = chat_frame("Hello")
 WORLD = chat_frame(" world")
 FINAL = chat_final(prompt=3, answer=2)
+
+
+@define
+class CountingClient(RecordingClient):
+    """A client that counts what it is told to send."""
+
+    writes: int = 0
+
+    def write(self, data: bytes) -> None:
+        """Count."""
+        self.writes += 1
+        super().write(data)
+
+
+@define
+class LeavingClient(RecordingClient):
+    """A client whose connection is found to be lost by writing to it."""
+
+    def write(self, data: bytes) -> None:
+        """Go."""
+        super().write(data)
+        assert self.producer is not None
+        self.producer.stopProducing()
 
 
 class RelayTestCase(SynchronousTestCase):
@@ -208,6 +232,37 @@ class StreamedTests(RelayTestCase):
         self.ended(End.UPSTREAM_IDLE)
         self.assert_broken("upstream_timeout")
 
+    def test_a_frame_costs_no_timer(self) -> None:
+        """One timer watches the host, and no frame touches it."""
+        (timer,) = self.clock.getDelayedCalls()
+        for _ in range(3):
+            self.clock.advance(1)
+            self.stream.send(HELLO)
+        self.assertEqual(self.clock.getDelayedCalls(), [timer])
+        self.assertEqual(timer.getTime(), IDLE_S)
+
+    def test_idle_to_the_second(self) -> None:
+        """The time runs from the last frame, however often the timer was due before."""
+        for wait in (3.0, 6.5, 8.0, 9.75):
+            self.clock.advance(wait)
+            self.stream.send(HELLO)
+        self.clock.advance(IDLE_S - 0.001)
+        self.assertNoResult(self.running)
+        self.clock.advance(0.001)
+        self.ended(End.UPSTREAM_IDLE)
+
+    def test_one_write_per_read(self) -> None:
+        """What comes in one read goes out in one write, the final frame with the others."""
+        self.running.cancel()
+        self.client, self.stream = CountingClient(), ScriptedStream(backend="the backend")
+        self.running = self.begin(NativeWriter())
+        self.stream.send(HELLO, WORLD)
+        self.stream.send(HELLO, FINAL)
+        self.stream.end()
+        self.ended(End.COMPLETE)
+        self.assertEqual(self.client.writes, 2)
+        self.assertEqual(len(self.lines()), 4)
+
     def test_cut(self) -> None:
         """A running answer that is cut ends in an error line that says why."""
         self.stream.send(HELLO)
@@ -252,6 +307,26 @@ class StreamedTests(RelayTestCase):
         self.ended(End.COMPLETE)
         self.assertEqual(len(self.lines()), 2)
 
+    def test_nonsense_that_is_there_when_it_is_attached(self) -> None:
+        """It ends the answer at once, and no timer is left."""
+        self.running.cancel()
+        self.client, self.stream = RecordingClient(), ScriptedStream(backend="the backend")
+        self.stream.send(HELLO, b"gibberish")
+        self.running = self.begin(NativeWriter())
+        self.ended(End.UPSTREAM_ERROR)
+        self.assert_broken()
+
+    def test_client_that_goes_while_it_is_written_to(self) -> None:
+        """Twisted may say so from within a write; what came in the same read changes nothing."""
+        for line in (FINAL, b"gibberish"):
+            with self.subTest(line=line):
+                self.running.cancel()
+                self.client, self.stream = LeavingClient(), ScriptedStream(backend="the backend")
+                self.running = self.begin(NativeWriter())
+                self.stream.send(HELLO, line)
+                self.assertEqual(self.ended(End.CLIENT_GONE).status, 499)
+                self.assertEqual(self.client.ends, [])
+
     def test_missing_counts_are_estimated(self) -> None:
         """Frames stand for tokens, three bytes of the prompt for one, where counts are missing."""
         self.stream.send(HELLO, WORLD, chat_final(prompt=None, answer=None))
@@ -272,7 +347,7 @@ class WithoutLineFeedTests(RelayTestCase):
     def run_body(self, *, before: bytes = b"", after: bytes = b"") -> None:
         """Run an answer whose body is in part there before it begins; then the body ends."""
         response = ScriptedResponse(200, Headers())
-        stream = LineStream("the backend", lambda: None)
+        stream = LineStream("the backend")
         response.deliverBody(stream)
         response.send(before)
         live = self.live.enter(made_ticket(request=made_request(stream=self.stream_asked)))
@@ -411,6 +486,13 @@ class ServerSentEventsTests(RelayTestCase):
                 self.ended(End.UPSTREAM_ERROR)
                 self.assertNotIn(b"[DONE]", self.client.sent)
 
+    def test_frames_before_a_final_one_of_another_route(self) -> None:
+        """They reach the client, though their end is nonsense."""
+        self.stream.send(HELLO, b'{"response":"x","done":true}')
+        self.ended(End.UPSTREAM_ERROR)
+        self.assertIn(b'"content":"Hello"', self.client.sent)
+        self.assertEqual(self.client.ends, ["break_off"])
+
 
 class FoldedTests(RelayTestCase):
     """An answer in one piece: every failure is a plain status."""
@@ -427,6 +509,16 @@ class FoldedTests(RelayTestCase):
         body = json.loads(self.client.sent)
         self.assertEqual(body["message"]["content"], "Hello world")
         self.assertEqual((outcome.status, outcome.bytes_sent), (200, len(self.client.sent)))
+
+    def test_stream_that_is_over_when_it_is_attached(self) -> None:
+        """An answer that came whole with its first read is answered without a timer."""
+        self.running.cancel()
+        self.client, self.stream = RecordingClient(), ScriptedStream(backend="the backend")
+        self.stream.send(HELLO, FINAL)
+        self.patch(self.clock, "callLater", None)
+        self.running = self.begin(NativeWriter())
+        self.ended(End.COMPLETE)
+        self.assertEqual(self.client.ends, ["answer"])
 
     def test_failures(self) -> None:
         """Each way to fail is one refusal with its status, and no byte of the answer."""

@@ -4,6 +4,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.error import ConnectionDone
+from twisted.internet.task import Clock
+from twisted.internet.testing import StringTransport
 from twisted.logger import LogEvent, capturedLogs, formatEvent
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
@@ -13,6 +16,7 @@ from neuronetz_twisted.errors import RedisUnavailable
 from neuronetz_twisted.redis_target import RedisTarget
 from neuronetz_twisted.seams import RedisReply, Script
 from neuronetz_twisted.stores.patience import GRACE_S
+from neuronetz_twisted.stores.redis_connection import RedisConnection
 from tests.unit.stores.redis_peer import MemoryRedis
 
 SCRIPT = Script("one", b"return 1")
@@ -99,6 +103,17 @@ class GreetingTests(SynchronousTestCase):
         self.assertFalse(end.open)
         failure = self.failureResultOf(redis.gate.call(b"PING"), RedisUnavailable)
         self.assertEqual(str(failure.value), "Redis is away: it did not answer in time")
+
+    def test_lost_before_the_greeting(self) -> None:
+        """A connection that is gone already is refused, and nothing waits for it."""
+        clock = Clock()
+        connection = RedisConnection(clock, timeout_s=1.0, limit=1)
+        connection.makeConnection(StringTransport())
+        connection.connectionLost(Failure(ConnectionDone()))
+        greeting = Deferred.fromCoroutine(connection.greet(RedisTarget(path="/s")))
+        failure = self.failureResultOf(greeting, RedisUnavailable)
+        self.assertEqual(str(failure.value), "Connection was closed cleanly.")
+        self.assertEqual(clock.getDelayedCalls(), [])
 
     def test_loading(self) -> None:
         """A server that still loads its data is away."""
@@ -304,6 +319,25 @@ class ScriptTests(SynchronousTestCase):
         self.redis.clock.advance(GRACE_S)
         self.failureResultOf(call, RedisUnavailable)
 
+    def test_forgotten_script_that_is_late(self) -> None:
+        """It was answered too late and is sent along all the same; then it is owed no more."""
+        call = self.redis.gate.script(SCRIPT, [], [])
+        self.redis.pass_deadline()
+        self.failureResultOf(call, RedisUnavailable)
+        self.end.clear()
+        self.end.send(b"-NOSCRIPT No matching script. Please use EVAL.\r\n")
+        self.assertEqual(self.end.received(), [[b"EVAL", SCRIPT.source, b"0"]])
+        self.assertFalse(self.redis.gate.up)
+        self.end.send(b"*1\r\n:1\r\n")
+        self.assertTrue(self.redis.gate.up)
+
+    def test_script_that_stays_unknown(self) -> None:
+        """A server that knows no script when it has the text is wrong, and not asked for ever."""
+        call = self.redis.gate.script(SCRIPT, [], [])
+        for _ in range(2):
+            self.end.send(b"-NOSCRIPT No matching script. Please use EVAL.\r\n")
+        self.failureResultOf(call, ResponseError)
+
     def test_broken_script(self) -> None:
         """An error inside a script is a fault of ours and keeps its type."""
         call = self.redis.gate.script(SCRIPT, [], [])
@@ -426,12 +460,6 @@ class PoolTests(SynchronousTestCase):
             redis.clock.pump([1] * 8)
         self.assertEqual(lines, ["Redis at a..b:6379 is away: its host is no valid name"])
         self.failureResultOf(redis.gate.call(b"PING"), RedisUnavailable)
-
-    def test_needs_hiredis(self) -> None:
-        """Without hiredis the gate does not start."""
-        self.patch(__import__("txredisapi"), "hiredis", None)
-        redis = MemoryRedis()
-        self.assertRaises(RuntimeError, redis.gate.startService)
 
 
 class StopTests(SynchronousTestCase):
