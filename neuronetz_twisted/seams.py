@@ -129,6 +129,13 @@ class NativeStream(Protocol):
         """Close the connection to the model host at once. The receiver hears nothing more."""
         ...
 
+    def finish(self) -> None:
+        """Let go behind the final frame: the connection is kept if the answer ends soon.
+
+        The receiver hears nothing more.
+        """
+        ...
+
 
 class Upstream(Protocol):
     """Where answers come from."""
@@ -174,8 +181,8 @@ class Client(Protocol):
         """Send a refusal as the whole answer."""
         ...
 
-    def complete(self) -> None:
-        """End a streamed answer truthfully."""
+    def complete(self, last: bytes) -> None:
+        """End a streamed answer truthfully, with its last bytes."""
         ...
 
     def break_off(self) -> None:

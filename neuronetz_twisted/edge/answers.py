@@ -71,10 +71,10 @@ class HttpAnswer:
         body = orjson.dumps(render(refusal, self._request_id))
         self.whole(refusal.status, b"application/json", body)
 
-    def complete(self) -> None:
-        """End a streamed answer with its last chunk."""
+    def complete(self, last: bytes) -> None:
+        """End a streamed answer with its last bytes and its last chunk."""
         if not self._over:
-            self._request.finish()
+            self._request.finish(last)
 
     def break_off(self) -> None:
         """Close without an end of the answer once the client has read the rest (SPEC 8)."""
@@ -92,8 +92,7 @@ class HttpAnswer:
         if self._over or self._begun:
             return
         self._head(status, content_type, len(body))
-        self._request.write(body)
-        self._request.finish()
+        self._request.finish(body)
 
     def _head(self, status: int, content_type: bytes, length: int | None) -> None:
         self._begun = True

@@ -117,25 +117,13 @@ class GatewayRequest(Request):
         """Send bytes of the answer's body, if it has one."""
         if self._disconnected or self.finished:
             return
-        if not self.startedWriting:
-            # Only a fault in the layers between could bring us here; nothing true can be said.
-            self.channel.abort()
-            return
-        if self.method == b"HEAD":
-            data = b""
-        elif self.chunked and data:
-            data = chunk(data)
-        head, self._unsent = self._unsent, b""
-        if head or data:
-            self.channel.write(head + data)
+        self._send(data, b"")
 
-    def finish(self) -> None:
-        """End the answer."""
+    def finish(self, last: bytes = b"") -> None:
+        """End the answer, with the last bytes of its body if there are any, in one write."""
         if self._disconnected or self.finished:
             return
-        self.write(b"")
-        if self.chunked and self.method != b"HEAD":
-            self.channel.write(LAST_CHUNK)
+        self._send(last, LAST_CHUNK if self.chunked else b"")
         self.finished = 1
         notifications, self.notifications = self.notifications, []
         for notification in notifications:
@@ -151,3 +139,17 @@ class GatewayRequest(Request):
         """Reset the connection."""
         if not self._disconnected and not self.finished:
             self.channel.abort()
+
+    def _send(self, data: bytes, end: bytes) -> None:
+        """Write the head if it has yet to go out, `data` framed, and `end`."""
+        if not self.startedWriting:
+            # Only a fault in the layers between could bring us here; nothing true can be said.
+            self.channel.abort()
+            return
+        if self.method == b"HEAD":
+            data = end = b""
+        elif self.chunked and data:
+            data = chunk(data)
+        head, self._unsent = self._unsent, b""
+        if head or data or end:
+            self.channel.write(b"".join((head, data, end)))

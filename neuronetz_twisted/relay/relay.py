@@ -30,9 +30,6 @@ from neuronetz_twisted.relay.meter import Meter
 from neuronetz_twisted.seams import Client, NativeStream
 from neuronetz_twisted.vocabulary import CLIENT_CLOSED, End, Outcome, Ticket, Usage
 
-AFTER_FINAL_S = 1.0
-"""How long the model host may take to close its answer after the final frame."""
-
 
 @frozen(kw_only=True)
 class RelayLimits:
@@ -119,9 +116,9 @@ class _Answer:
             self._finish(End.UPSTREAM_ERROR)
 
     def streamEnded(self, *, clean: bool) -> None:
-        """The body is over; without a final frame it is broken, however clean its framing."""
+        """The body is over before its final frame: it is broken, however clean its framing."""
         del clean
-        self._finish(End.UPSTREAM_LOST if self._meter.final is None else End.COMPLETE)
+        self._finish(End.UPSTREAM_LOST)
 
     def streamBroken(self) -> None:
         """The body holds a line over the limit."""
@@ -168,7 +165,10 @@ class _Answer:
             return
         self._ended = True
         self._disarm()
-        self._stream.stop()
+        if end is End.COMPLETE:
+            self._stream.finish()
+        else:
+            self._stream.stop()
         usage = self._meter.usage()
         self._end_answer(end, usage)
         self.done.callback(
@@ -203,7 +203,7 @@ class _StreamedAnswer(_Answer):
     """Frames go out as they come; the client's socket paces the model host."""
 
     _paused = False
-    _whole = False
+    _last = b""
 
     def start(self) -> None:
         self._client.begin(self._writer.stream_type)
@@ -229,31 +229,22 @@ class _StreamedAnswer(_Answer):
         self._finish(End.CLIENT_GONE)
 
     def _watch(self) -> None:
-        if self._ended:
-            return
-        if self._meter.final is not None:
-            self._arm(AFTER_FINAL_S, End.COMPLETE)
-        elif self._paused:
+        if self._paused and not self._ended:
             self._arm(self._limits.stall_s, End.CLIENT_STALLED)
         else:
-            self._watch_host()
+            super()._watch()
 
     def _pass_on(self, lines: Sequence[bytes], final: Mapping[str, Any] | None) -> None:
         data = self._writer.frames(lines) if lines else b""
-        try:
-            if final is not None:
-                data += self._writer.last(final, self._meter.usage())
-                self._whole = True
-        finally:
-            # One write for all that came in one read, also where its end is no end.
+        if final is None:
             self._write(data)
-        if self._whole:
-            self._watch()
-
-    def _finish(self, end: End) -> None:
-        # The client has a final frame: whatever the model host does now, no error may follow it.
-        whole = self._whole and end is not End.CLIENT_GONE
-        super()._finish(End.COMPLETE if whole else end)
+            return
+        try:
+            self._last = data + self._writer.last(final, self._meter.usage())
+        except UpstreamNonsense:
+            self._write(data)
+            raise
+        self._finish(End.COMPLETE)
 
     def _write(self, data: bytes) -> None:
         if data:
@@ -264,7 +255,8 @@ class _StreamedAnswer(_Answer):
         del usage  # The final frame had it.
         self._client.unregister()
         if end is End.COMPLETE:
-            self._client.complete()
+            self._sent(len(self._last))
+            self._client.complete(self._last)
         elif end is End.CLIENT_STALLED:
             self._client.abort()
         elif end is not End.CLIENT_GONE:

@@ -22,16 +22,22 @@ MODEL_HOST = IPv4Address("TCP", "127.0.0.1", 11434)
 class BodyTransport:
     """What a body has of its connection: as long as the body lasts, `abort` reaches that.
 
-    `aborted` notes the wish to close; the test says when that has happened.
+    `aborted` notes the wish to close, `drained` the wish to hear no more; the test says when that
+    has happened.
     """
 
     paused: bool = False
     aborted: bool = False
+    drained: bool = False
     over: bool = False
 
     def abortConnection(self) -> None:
         """Note it, unless there is no connection any more."""
         self.aborted = self.aborted or not self.over
+
+    def drain(self) -> None:
+        """Note it, unless there is no connection any more."""
+        self.drained = self.drained or not self.over
 
     def pauseProducing(self) -> None:
         """Note that nothing more is read."""

@@ -131,8 +131,9 @@ class RecordingClient:
         self.refusal = refusal
         self._end("refuse")
 
-    def complete(self) -> None:
-        """Note a truthful end."""
+    def complete(self, last: bytes) -> None:
+        """Keep the last bytes, and note a truthful end."""
+        self.write(last)
         self._end("complete")
 
     def break_off(self) -> None:

@@ -35,11 +35,15 @@ def chat_final(prompt: int | None = 3, answer: int | None = 2, reason: str = "st
 
 @define
 class ScriptedStream:
-    """A `NativeStream`; what is sent while `paused` still arrives, as bytes under way do."""
+    """A `NativeStream`; what is sent while `paused` still arrives, as bytes under way do.
+
+    `stopped` says whether its connection was closed, `finished` whether it was let go in peace.
+    """
 
     backend: str = "default"
     paused: bool = False
     stopped: bool = False
+    finished: bool = False
     _receiver: FrameReceiver | None = field(default=None, init=False)
     _held: list[bytes] = field(factory=list, init=False)
 
@@ -61,23 +65,31 @@ class ScriptedStream:
         """Note that the connection was closed."""
         self.stopped = True
 
+    def finish(self) -> None:
+        """Note that the rest may go by."""
+        self.finished = True
+
     def send(self, *lines: bytes) -> None:
         """Let lines arrive in one read, unless the stream was stopped."""
         if self._receiver is None:
             self._held.extend(lines)
-        elif not self.stopped:
+        elif not self._is_over:
             self._receiver.framesReceived(lines)
 
     def end(self, *, clean: bool = True) -> None:
         """Let the body end."""
-        if self._receiver is not None and not self.stopped:
+        if self._receiver is not None and not self._is_over:
             self._receiver.streamEnded(clean=clean)
 
     def break_line(self) -> None:
         """Let a line grow over the limit: the stream stops itself and says so."""
-        self.stopped = True
-        if self._receiver is not None:
+        if self._receiver is not None and not self._is_over:
+            self.stopped = True
             self._receiver.streamBroken()
+
+    @property
+    def _is_over(self) -> bool:
+        return self.stopped or self.finished
 
 
 @define

@@ -83,6 +83,10 @@ class Keeper(Typed):
         """A connection that closes gives its place back."""
         ...
 
+    def drains(self, connection: "Connection") -> None:
+        """It waits for the end of an answer that nobody reads any more."""
+        ...
+
     def closing(self, connection: "Connection") -> None:
         """It may not be used again."""
         ...
@@ -153,6 +157,11 @@ class Connection(Protocol):
         self._held = held
         if not self._delivering:
             self._apply_hold()
+
+    def drain(self) -> None:
+        """Drop what is left of the answer; the pool says for how long."""
+        self.hold(held=False)
+        self._pool.drains(self)
 
     def abort(self) -> None:
         """Close at once. Who reads a body hears of it when the connection is lost."""

@@ -22,6 +22,9 @@ from neuronetz_twisted.upstream.targets import Target
 IDLE_S = 30.0
 """How long a connection is kept for the next request."""
 
+DRAIN_S = 1.0
+"""How long a host may take to end its answer behind the final frame."""
+
 _log = Logger()
 
 
@@ -66,6 +69,8 @@ class Pool:
     _idle: dict[Target, list[Connection]] = field(factory=dict, init=False)
     _idle_count: int = field(default=0, init=False)
     _sweep: IDelayedCall | None = field(default=None, init=False)
+    _draining: dict[Connection, float] = field(factory=dict, init=False)
+    _drain_timer: IDelayedCall | None = field(default=None, init=False)
     _closed: bool = field(default=False, init=False)
     _closers: list[Deferred[None]] = field(factory=list, init=False)
 
@@ -86,8 +91,9 @@ class Pool:
         closed: Deferred[None] = Deferred()
         self._closers.append(closed)
         self._closed = True
-        if self._sweep is not None and self._sweep.active():
-            self._sweep.cancel()
+        for timer in (self._sweep, self._drain_timer):
+            if timer is not None and timer.active():
+                timer.cancel()
         for waiting in list(self._line):
             if self._leave_line(waiting):
                 waiting.fail(ConnectionAborted())
@@ -108,6 +114,7 @@ class Pool:
 
     def released(self, connection: Connection) -> None:
         """Keep a connection for the next request, and free its place."""
+        self._draining.pop(connection, None)
         connection.idle_since = self.clock.seconds()
         self._idle.setdefault(connection.target, []).append(connection)
         self._idle_count += 1
@@ -123,8 +130,15 @@ class Pool:
             self._leave_line(exchange)
             self._enter(exchange)
 
+    def drains(self, connection: Connection) -> None:
+        """Give the host a moment to end its answer."""
+        self._draining[connection] = self.clock.seconds() + DRAIN_S
+        if self._drain_timer is None:
+            self._drain_timer = self.clock.callLater(DRAIN_S, self._end_drains)
+
     def closing(self, connection: Connection) -> None:
         """Give a connection to nobody any more."""
+        self._draining.pop(connection, None)
         idle = self._idle.get(connection.target, [])
         if connection in idle:
             idle.remove(connection)
@@ -191,6 +205,16 @@ class Pool:
 
     def _all_idle(self) -> Iterator[Connection]:
         return chain.from_iterable(self._idle.values())
+
+    def _end_drains(self) -> None:
+        """Close what still drains at its time; come again for the next one."""
+        self._drain_timer = None
+        now = self.clock.seconds()
+        for connection, due in list(self._draining.items()):
+            if due > now:
+                self._drain_timer = self.clock.callLater(due - now, self._end_drains)
+                return
+            connection.abort()
 
     def _drop_old(self) -> None:
         """Close what has been idle for too long; come again when the next one will have been."""

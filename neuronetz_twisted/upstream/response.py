@@ -24,6 +24,10 @@ class Source(Protocol):
         """Close at once."""
         ...
 
+    def drain(self) -> None:
+        """Drop what is left of the answer, for a while."""
+        ...
+
 
 @implementer(IPushProducer)
 @define(eq=False)
@@ -91,6 +95,11 @@ class Body:
         """Close the connection; its loss is the end of the body."""
         if self._source is not None:
             self._source.abort()
+
+    def drain(self) -> None:
+        """Want no more: the connection is kept if the rest comes soon, else closed."""
+        if self._source is not None:
+            self._source.drain()
 
     def stopProducing(self) -> None:
         """Close the connection."""

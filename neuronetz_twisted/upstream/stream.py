@@ -14,6 +14,8 @@ from neuronetz_twisted.seams import FrameReceiver
 if TYPE_CHECKING:
     from twisted.internet.interfaces import IPushProducer, ITCPTransport
 
+    from neuronetz_twisted.upstream.response import Body
+
 
 class LineStream(Protocol):
     """A `NativeStream` (seams.py) over the body of one response.
@@ -64,6 +66,14 @@ class LineStream(Protocol):
         self._stopped = True
         if self.transport is not None and self._clean is None:
             cast("ITCPTransport", self.transport).abortConnection()
+
+    def finish(self) -> None:
+        """Let the rest go by; nothing more is delivered."""
+        if self._stopped:
+            return
+        self._stopped = True
+        if self.transport is not None and self._clean is None:
+            cast("Body", self.transport).drain()
 
     def dataReceived(self, data: bytes) -> None:
         """Split bytes into lines and pass them on or hold them."""

@@ -77,9 +77,9 @@ class PipelineTests(SynchronousTestCase):
 
     def test_answered(self) -> None:
         """A whole answer, with what it cost."""
-        self.upstream.frames = [chat_frame("Hello"), chat_final(3, 1)]
         running = self.run_call()
         self.clock.advance(1)
+        self.upstream.streams[0].send(chat_frame("Hello"), chat_final(3, 1))
         self.successResultOf(running)
         event = self.settled("ok", 200)
         self.assertEqual((event["prompt_tokens"], event["completion_tokens"]), (3, 1))

@@ -61,7 +61,7 @@ class HttpAnswerTests(SynchronousTestCase):
         self.answer.unregister()
         self.answer.answer(b"text/plain", b"x")
         self.answer.refuse(UpstreamFailed())
-        self.answer.complete()
+        self.answer.complete(b"")
         self.answer.break_off()
         self.answer.abort()
 
@@ -97,7 +97,7 @@ class HttpAnswerTests(SynchronousTestCase):
         self.answer.begin(b"text/plain")
         self.answer.write(b"x")
         self.answer.refuse(UpstreamFailed())
-        self.answer.complete()
+        self.answer.complete(b"")
         self.assertEqual(self.client.answer().body, b"x")
 
     def test_refusals(self) -> None:

@@ -21,7 +21,7 @@ def begun() -> RecordingClient:
 def ended() -> RecordingClient:
     """A client whose answer is over."""
     client = begun()
-    client.complete()
+    client.complete(b"")
     return client
 
 
@@ -35,7 +35,7 @@ class RecordingClientTests(SynchronousTestCase):
             (begun, lambda client: client.begin(b"x")),
             (begun, lambda client: client.refuse(UpstreamFailed())),
             (begun, lambda client: client.answer(b"x", b"x")),
-            (ended, lambda client: client.complete()),
+            (ended, lambda client: client.complete(b"")),
             (ended, lambda client: client.break_off()),
             (ended, lambda client: client.write(b"x")),
         )
@@ -48,5 +48,5 @@ class RecordingClientTests(SynchronousTestCase):
         client = begun()
         client.write(b"a")
         client.write(b"b")
-        client.complete()
+        client.complete(b"")
         self.assertEqual((client.sent, client.ends), (b"ab", ["complete"]))
