@@ -199,7 +199,7 @@ def wire(settings: Settings, reactor: Any) -> Parts:
         clock=reactor,
         now=time.time,
         client_address=proxies.client_address,
-        request_id_header=settings.request_id_header,
+        request_id_header=settings.request_id_header.encode("ascii"),
         max_predict=settings.max_num_predict,
         max_body_bytes=settings.max_request_body_bytes,
         identifier=identifier,

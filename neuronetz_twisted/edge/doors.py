@@ -93,12 +93,16 @@ class Visit:
 
 @define(kw_only=True)
 class Doors:
-    """The three kinds of doors. `client_address` finds the caller's address (SPEC 5)."""
+    """The three kinds of doors.
+
+    `client_address` finds the caller's address (SPEC 5) from the peer's, empty where it has none,
+    and the values of `X-Forwarded-For`.
+    """
 
     clock: IReactorTime
     now: Callable[[], float]
-    client_address: Callable[[GatewayRequest], str]
-    request_id_header: str
+    client_address: Callable[[str, Sequence[bytes]], str]
+    request_id_header: bytes
     max_predict: int
     max_body_bytes: int
     identifier: Identifier
@@ -179,10 +183,10 @@ class Doors:
 
     async def _body(self, request: GatewayRequest) -> bytes:
         """The request's body. Raises the refusals of SPEC 8 that its head or the body deserves."""
-        encoding = request.getHeader(b"content-encoding")
+        encoding = request.field(b"content-encoding")
         if encoding is not None and encoding.strip().lower() != b"identity":
             raise UnsupportedMediaType(why="encoding")
-        if (request.getHeader(b"content-type") or b"").strip().lower().startswith(b"multipart/"):
+        if (request.field(b"content-type") or b"").strip().lower().startswith(b"multipart/"):
             raise UnsupportedMediaType(why="multipart")
         length = request.head.length
         if length is not None and length > self.max_body_bytes:
@@ -192,10 +196,9 @@ class Doors:
         return await request.body(self.max_body_bytes)
 
     async def _identify(self, visit: Visit) -> None:
-        headers = visit.request.requestHeaders
+        fields = visit.request.head.fields
         credential = bearer_of(
-            _joined(headers.getRawHeaders(b"authorization")),
-            _joined(headers.getRawHeaders(b"x-api-key")),
+            _joined(fields.get(b"authorization")), _joined(fields.get(b"x-api-key"))
         )
         bucket = bucket_key(visit.arrival.address)
         principal = await self.identifier.identify(credential, bucket)
@@ -209,8 +212,8 @@ class Doors:
 
     def _arrive(self, request: GatewayRequest) -> Visit:
         request_id = new_request_id(self.now(), urandom(10))
-        name = self.request_id_header.encode("ascii")
-        client_id = client_request_id(request.getHeader(name))
+        name = self.request_id_header
+        client_id = client_request_id(request.field(name.lower()))
         answer = HttpAnswer(request, request_id)
         answer.headers[name] = request_id.encode("ascii")
         if client_id is not None:
@@ -218,12 +221,16 @@ class Doors:
         arrival = Arrival(
             id=request_id,
             client_id=client_id,
-            address=self.client_address(request),
-            user_agent=(request.getHeader(b"user-agent") or b"").decode("utf-8", "replace"),
+            address=self._address(request),
+            user_agent=(request.field(b"user-agent") or b"").decode("utf-8", "replace"),
             route=f"{_method(request)} {_route(request)}",
             received=self.clock.seconds(),
         )
         return Visit(request, answer, arrival)
+
+    def _address(self, request: GatewayRequest) -> str:
+        forwarded = request.head.fields.get(b"x-forwarded-for", ())
+        return self.client_address(request.channel.host or "", forwarded)
 
 
 def _method(request: GatewayRequest) -> str:

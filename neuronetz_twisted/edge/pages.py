@@ -28,7 +28,7 @@ class Pages:
 
     def root(self, request: GatewayRequest) -> tuple[int, bytes, bytes]:
         """`GET /`: Ollama's words, or name and version to those who ask for JSON."""
-        if JSON in (request.getHeader(b"accept") or b""):
+        if JSON in (request.field(b"accept") or b""):
             body = orjson.dumps({"name": "neuronetz-gateway", "version": __version__})
             return 200, JSON, body
         return 200, b"text/plain; charset=utf-8", b"Ollama is running"

@@ -1,6 +1,6 @@
 """Which peers are trusted proxies, their names resolved off the path of requests (SPEC 5)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -17,7 +17,6 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from neuronetz_twisted.edge.address import TrustedProxies, client_address, trusts
-from neuronetz_twisted.edge.request import GatewayRequest
 
 RESOLVE_S = 60.0
 RETRY_S = 5.0
@@ -62,12 +61,9 @@ class ProxyNames(Service):
         self._unresolved: set[str] = set()
         self._next: dict[str, IDelayedCall] = {}
 
-    def client_address(self, request: GatewayRequest) -> str:
-        """The caller's address as text; a Unix socket's peer has the empty one."""
-        peer = request.getClientAddress()
-        host = peer.host if isinstance(peer, IPv4Address | IPv6Address) else ""
-        forwarded = request.requestHeaders.getRawHeaders(b"x-forwarded-for", [])
-        return client_address(host, forwarded, self._proxies)
+    def client_address(self, peer: str, forwarded: Sequence[bytes]) -> str:
+        """The caller's address behind a peer, empty where that has none (a Unix socket's)."""
+        return client_address(peer, forwarded, self._proxies)
 
     def is_trusted(self, host: str) -> bool:
         """Whether a peer is one of the proxies."""

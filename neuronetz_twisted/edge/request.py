@@ -69,7 +69,6 @@ class GatewayRequest(Request):
         self.asked_path = self.uri = head.line.path
         self.path = routed_path(head.line.path)
         self.clientproto = head.line.version
-        self.requestHeaders = Headers(head.fields)
         self.running: Deferred[None] | None = None
         self._is_modern = head.line.version == HTTP_1_1
         self._unsent = b""
@@ -84,6 +83,20 @@ class GatewayRequest(Request):
         super().connectionLost(reason)
         if self.running is not None:
             self.running.cancel()
+
+    @property
+    def requestHeaders(self) -> Headers:
+        """The head's fields as twisted.web has them, made for whoever asks."""
+        return Headers(self.head.fields)
+
+    @requestHeaders.setter
+    def requestHeaders(self, headers: Headers) -> None:
+        """Ignore what twisted.web's constructor would begin with."""
+
+    def field(self, name: bytes) -> bytes | None:
+        """The last value of a field, whose `name` is in lower case."""
+        values = self.head.fields.get(name)
+        return values[-1] if values else None
 
     @property
     def gone(self) -> bool:

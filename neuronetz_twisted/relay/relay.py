@@ -10,7 +10,7 @@ Deferred.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 from attrs import define, frozen
 from twisted.internet.defer import Deferred
@@ -57,8 +57,7 @@ class Relay:
         kind = _StreamedAnswer if live.ticket.call.request.stream else _FoldedAnswer
         answer = kind(self._clock, self._limits, stream, client, live.ticket, writer)
         live.on_cut(answer.cut)
-        answer.start()
-        return await answer.done
+        return await answer.run()
 
 
 class _Answer:
@@ -86,7 +85,14 @@ class _Answer:
         self._bytes_sent = 0
         self._first_byte_at: float | None = None
         self._cut_by: Refusal | None = None
-        self.done: Deferred[Outcome] = Deferred(lambda _: self._finish(End.CLIENT_GONE))
+        self._done: Deferred[Outcome] | None = None
+
+    def run(self) -> Deferred[Outcome]:
+        """Begin; fires when the answer is over. To cancel means that the client has gone."""
+        done: Deferred[Outcome] = Deferred(lambda _: self._finish(End.CLIENT_GONE))
+        self._done = done
+        self.start()
+        return done
 
     def start(self) -> None:
         """Begin to read frames; many an answer is whole by then and needs no timer."""
@@ -171,7 +177,9 @@ class _Answer:
             self._stream.stop()
         usage = self._meter.usage()
         self._end_answer(end, usage)
-        self.done.callback(
+        # Not kept: it knows us by its canceller, and garbage in cycles costs a collection.
+        done, self._done = cast("Deferred[Outcome]", self._done), None
+        done.callback(
             Outcome(
                 end=end,
                 word=end.value,

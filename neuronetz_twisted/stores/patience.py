@@ -34,8 +34,9 @@ class Patience:
         return self._timer.active()
 
     def cancel(self) -> None:
-        """Call it off."""
+        """Call it off, and let go of what would have been called."""
         self._timer.cancel()
+        self._args = ()
 
     def _fire(self) -> None:
         if self._step == len(_GRACE):

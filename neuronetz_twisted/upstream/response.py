@@ -43,11 +43,13 @@ class Body:
     _reader: IProtocol | None = field(default=None, init=False)
     _unread: bytes = field(default=b"", init=False)
     _end: Failure | None = field(default=None, init=False)
+    _given: bool = field(default=False, init=False)
 
     def deliver_to(self, reader: IProtocol) -> None:
         """Give `reader` what has come, and all that follows."""
-        if self._reader is not None:
+        if self._given:
             raise RuntimeError("the body is read already")
+        self._given = True
         self._reader = reader
         self.resumeProducing()
         # As Twisted's own, it is less than the whole ITransport: nothing is written to a body.
@@ -56,7 +58,7 @@ class Body:
             unread, self._unread = self._unread, b""
             reader.dataReceived(unread)
         if self._end is not None:
-            reader.connectionLost(self._end)
+            self.ended(self._end)
 
     def received(self, data: bytes) -> None:
         """Pass on what was read of the body, or keep it: one read at most, then it is held."""
@@ -78,8 +80,9 @@ class Body:
         """Say that no more will come, and why."""
         self._source = None
         self._end = end
-        if self._reader is not None:
-            self._reader.connectionLost(end)
+        reader, self._reader = self._reader, None
+        if reader is not None:
+            reader.connectionLost(end)
 
     def pauseProducing(self) -> None:
         """Stop reading from the host."""

@@ -63,7 +63,7 @@ class LineStream(Protocol):
         """Close the connection; nothing more is delivered."""
         if self._stopped:
             return
-        self._stopped = True
+        self._let_go()
         if self.transport is not None and self._clean is None:
             cast("ITCPTransport", self.transport).abortConnection()
 
@@ -71,9 +71,14 @@ class LineStream(Protocol):
         """Let the rest go by; nothing more is delivered."""
         if self._stopped:
             return
-        self._stopped = True
+        self._let_go()
         if self.transport is not None and self._clean is None:
             cast("Body", self.transport).drain()
+
+    def _let_go(self) -> None:
+        self._stopped = True
+        # The reader knows us: together we would be garbage that only a collection finds.
+        self._receiver = None
 
     def dataReceived(self, data: bytes) -> None:
         """Split bytes into lines and pass them on or hold them."""
@@ -109,8 +114,9 @@ class LineStream(Protocol):
             self.first.errback(UpstreamNonsense("the answer ended before its first frame"))
 
     def _break(self) -> None:
+        receiver = self._receiver
         self.stop()
-        if self._receiver is not None:
-            self._receiver.streamBroken()
+        if receiver is not None:
+            receiver.streamBroken()
         elif not self.first.called:
             self.first.errback(UpstreamNonsense("a line is too long"))

@@ -86,7 +86,7 @@ class House:
             clock=self.clock,
             now=lambda: WALL,
             client_address=proxies.client_address,
-            request_id_header="X-Request-ID",
+            request_id_header=b"X-Request-ID",
             max_predict=MAX_PREDICT,
             max_body_bytes=BODY_LIMIT,
             identifier=self.identifier,

@@ -1,18 +1,14 @@
 """Names of proxies, resolved off the path of requests."""
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any
 
 from twisted.internet.address import IPv4Address
 from twisted.internet.task import Clock
 from twisted.logger import capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
-from twisted.web.http_headers import Headers
 
 from neuronetz_twisted.edge.address import TrustedProxies
 from neuronetz_twisted.edge.proxies import RESOLVE_S, RETRY_S, ProxyNames
-
-if TYPE_CHECKING:
-    from neuronetz_twisted.edge.request import GatewayRequest
 
 
 class ResolvingClock(Clock):
@@ -37,19 +33,6 @@ class ResolvingClock(Clock):
         receiver.resolutionComplete()
 
 
-class Request:
-    """As much of a request as has an address."""
-
-    def __init__(self, peer: object, forwarded: bytes) -> None:
-        """A request from a peer, with what it forwards."""
-        self.peer = peer
-        self.requestHeaders = Headers({b"x-forwarded-for": [forwarded]})
-
-    def getClientAddress(self) -> object:
-        """The peer."""
-        return self.peer
-
-
 class ProxyNamesTests(SynchronousTestCase):
     def setUp(self) -> None:
         """One name and one address are trusted."""
@@ -61,8 +44,7 @@ class ProxyNamesTests(SynchronousTestCase):
 
     def address(self, peer: str) -> str:
         """The client's address as seen through a peer."""
-        request = Request(IPv4Address("TCP", peer, 1), b"198.51.100.1")
-        return self.names.client_address(cast("GatewayRequest", request))
+        return self.names.client_address(peer, [b"198.51.100.1"])
 
     def test_name(self) -> None:
         """A name's addresses are trusted once they are known, and follow its changes."""
@@ -110,8 +92,7 @@ class ProxyNamesTests(SynchronousTestCase):
 
     def test_unix_socket(self) -> None:
         """A peer without an address has none."""
-        request = Request(object(), b"198.51.100.1")
-        self.assertEqual(self.names.client_address(cast("GatewayRequest", request)), "")
+        self.assertEqual(self.names.client_address("", [b"198.51.100.1"]), "")
 
     def test_stop(self) -> None:
         """No timer stays."""
