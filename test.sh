@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # All tests, on a machine with nothing but Python 3.11+ and the package index.
 #
-#   ./test.sh                   everything at small sizes: lint, unit, integration
-#   ./test.sh unit              one part: lint, unit, integration or long
+#   ./test.sh                   everything at small sizes: lint, unit, integration, wire
+#   ./test.sh unit              one part: lint, unit, integration, wire or long
 #   ./test.sh long              the sizes that take minutes, and the contract's figures exactly
 #   ./test.sh --require-all     a skipped test is a failure
 set -uo pipefail
@@ -13,15 +13,15 @@ parts=()
 require_all=no
 for word in "$@"; do
   case $word in
-    lint | unit | integration | long) parts+=("$word") ;;
+    lint | unit | integration | wire | long) parts+=("$word") ;;
     --require-all) require_all=yes ;;
     *)
-      say "usage: ./test.sh [lint|unit|integration|long]... [--require-all]"
+      say "usage: ./test.sh [lint|unit|integration|wire|long]... [--require-all]"
       exit 2
       ;;
   esac
 done
-[ ${#parts[@]} -gt 0 ] || parts=(lint unit integration)
+[ ${#parts[@]} -gt 0 ] || parts=(lint unit integration wire)
 
 ensure_environment embedded,dev || exit 1
 python=$PWD/.venv/bin/python
@@ -83,11 +83,15 @@ for part in "${parts[@]}"; do
       tests integration "$python" -m coverage run -m twisted.trial -j2 \
         --temp-directory="$scratch/trial-integration" tests.integration
       ;;
+    wire)
+      tests wire "$python" -m twisted.trial -j2 \
+        --temp-directory="$scratch/trial-wire" tests.wire
+      ;;
     long)
       tests long env TEST_FIGURES=exact "$python" -m twisted.trial --temp-directory="$scratch/trial-long" \
         tests.long tests.integration.test_changes tests.integration.test_disconnects \
         tests.integration.test_outages tests.integration.test_floods tests.integration.test_redis \
-        tests.integration.test_notify tests.integration.test_postgres_faults
+        tests.integration.test_notify tests.integration.test_postgres_faults tests.wire.guided
       ;;
   esac
 done
