@@ -62,33 +62,35 @@ class ChunkedBody:
     def feed(self, data: bytes) -> tuple[bytes, bytes]:
         """Take chunks apart (RFC 9112 7.1)."""
         content: list[bytes] = []
-        while data and not self.done:
+        at = 0
+        while at < len(data) and not self.done:
             if self._in_chunk:
-                piece = data[: self._in_chunk]
+                piece = data[at : at + self._in_chunk]
                 content.append(piece)
-                data = data[len(piece) :]
+                at += len(piece)
                 self._in_chunk -= len(piece)
                 self._behind_chunk = self._in_chunk == 0
             else:
-                data = self._take_line(data)
-        return b"".join(content), data
+                at = self._take_line(data, at)
+        return b"".join(content), data[at:]
 
-    def _take_line(self, data: bytes) -> bytes:
-        """Read one line, or what there is of it; gives what follows."""
-        piece, feed, rest = data.partition(b"\n")
-        self._line += piece
+    def _take_line(self, data: bytes, start: int) -> int:
+        """Read one line, or what there is of it; gives where the next one begins."""
+        end = data.find(b"\n", start)
+        is_whole = end >= 0
+        self._line += data[start : end if is_whole else len(data)]
         if self._behind_chunk and self._line not in {b"", b"\r"}:
             raise malformed("a chunk is longer than it says")
         limit = MAX_CHUNK_LINE_BYTES if self._trailers is None else MAX_TRAILER_BYTES
         if len(self._line) > limit + 1:
             raise self._too_long()
-        if not feed:
-            return b""
+        if not is_whole:
+            return len(data)
         if not self._line.endswith(b"\r"):
             raise malformed("a line of a chunked body does not end in CRLF")
         line, self._line = self._line[:-1], b""
         self._read_line(line)
-        return rest
+        return end + 1
 
     def _too_long(self) -> Exception:
         if self._trailers is not None:

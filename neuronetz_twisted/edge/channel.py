@@ -10,6 +10,7 @@ answer, for nobody could say where the next request begins (RFC 9112 9.6, 11.2).
 """
 
 from enum import Enum
+from functools import partial
 from math import inf
 from typing import TYPE_CHECKING, cast
 
@@ -70,15 +71,16 @@ class GatewayChannel(Protocol):
         self.site = self.factory
         self._clock = self.factory.clock
         self._reader = HeadReader()
-        self._intake = Intake(transport, self._clock, self._invite, self.abort)
+        self._intake = Intake(transport, self._clock, partial(self.write, CONTINUE), self.abort)
         self._request: GatewayRequest | None = None
         self._advancing = False
+        self._was_used = False
         self._closing = Closing.NO
         self._dropped = 0
         self._pace = Pace(transport, self._pace_changed)
         transport.registerProducer(self._pace, True)  # noqa: FBT003 - Twisted's signature
+        self.deadline = self._clock.seconds() + HEAD_S
         self.factory.connections.enter(self)
-        self._expire_in(HEAD_S)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """The client has gone, or the close is done."""
@@ -95,8 +97,10 @@ class GatewayChannel(Protocol):
         elif self._request is None:
             self._advance(data)
         else:
+            # The end of a body may be the end of its request, which then sets another deadline.
+            self.deadline = inf if self._intake.deadline < inf else self.deadline
             self._intake.take(data)
-            self.deadline = self._intake.deadline
+            self.deadline = min(self.deadline, self._intake.deadline)
 
     def expired(self) -> None:
         """End what has taken too long."""
@@ -114,8 +118,8 @@ class GatewayChannel(Protocol):
 
     @property
     def is_idle(self) -> bool:
-        """Whether no request is being answered."""
-        return self._request is None
+        """Whether no request is being answered, and no answer on its way."""
+        return self._request is None and self._closing is Closing.NO
 
     def isSecure(self) -> bool:
         """Whether this is TLS."""
@@ -132,14 +136,17 @@ class GatewayChannel(Protocol):
     # Requests
 
     def _advance(self, data: bytes) -> None:
-        """Begin with the requests that are whole, one after the other."""
+        """Begin with the requests that are whole, one after the other, as answers are read."""
         self._advancing = True
         while data and self._closing is Closing.NO:
-            beginning = self._reader.held or data
+            if self._pace.stalled:
+                self._intake.hold(data)
+                break
+            held = self._reader.held
             try:
                 found = self._reader.feed(data)
             except Refusal as refusal:
-                self._refuse(refusal, beginning)
+                self._refuse(refusal, held + data)
                 break
             if found is None:
                 self._wait_for_head()
@@ -152,8 +159,8 @@ class GatewayChannel(Protocol):
 
     def _wait_for_head(self) -> None:
         held = len(self._reader.held)
-        if held and not self.held_bytes:
-            self.deadline = min(self.deadline, self._clock.seconds() + HEAD_S)
+        if held and not self.held_bytes and self._was_used:
+            self._expire_in(HEAD_S)
         self.factory.connections.holds(self, held)
 
     def _begin(self, head: RequestHead, behind: bytes) -> None:
@@ -185,9 +192,6 @@ class GatewayChannel(Protocol):
         self.deadline = self._intake.deadline
         return body
 
-    def _invite(self) -> None:
-        self.write(CONTINUE)
-
     # Answers
 
     def goes_on(self, *, streams: bool) -> bool:
@@ -203,21 +207,20 @@ class GatewayChannel(Protocol):
         if self._closing is not Closing.NO:
             return
         if not goes_on:
-            self._end()
+            self.close() if self._intake.is_over else self._drain()
             return
+        self._was_used = True
         self._intake.closed_for_stream = False
-        self._intake.release()
         self.factory.connections.waits(self)
+        self._go_on()
+
+    def _go_on(self) -> None:
+        """Begin with the next request if it has come meanwhile, or wait for it."""
         self._expire_in(STALL_S if self._pace.stalled else KEEP_ALIVE_S)
         if not self._advancing:
+            self._intake.release()
             behind, self._intake.pending = self._intake.pending, b""
             self._advance(behind)
-
-    def _end(self) -> None:
-        if self._intake.is_over:
-            self.close()
-        else:
-            self._drain()
 
     # The way out
 
@@ -242,6 +245,7 @@ class GatewayChannel(Protocol):
 
     def abort(self) -> None:
         """Reset the connection."""
+        self._closing = Closing.CUT
         self.client.abortConnection()
 
     def _drain(self) -> None:
@@ -281,8 +285,10 @@ class GatewayChannel(Protocol):
             return
         if self._pace.stalled:
             self._watch()
+        elif self._request is not None:
+            self.deadline = self._intake.deadline
         else:
-            self._expire_in(KEEP_ALIVE_S if self._request is None else inf)
+            self._go_on()
 
     def _watch(self) -> None:
         """Give the client time to read something of what is written."""
@@ -290,4 +296,4 @@ class GatewayChannel(Protocol):
         self._expire_in(STALL_S)
 
     def _expire_in(self, seconds: float) -> None:
-        self.deadline = self._clock.seconds() + seconds
+        self.deadline = min(self._clock.seconds() + seconds, self._intake.deadline)

@@ -209,7 +209,7 @@ def words(values: Sequence[bytes]) -> list[bytes]:
     return [piece for piece in pieces if piece]
 
 
-_UNREADABLE = re.compile(rb"[^ \r\n]* (/[^ \r\n]*)")
+_UNREADABLE = re.compile(rb"[\r\n]*[^ \r\n]* (/[^ \r\n]*)")
 
 
 def unreadable_head(beginning: bytes) -> RequestHead:

@@ -57,8 +57,9 @@ class HeadReader:
 
     @property
     def held(self) -> bytes:
-        """The bytes of a head that is not whole yet."""
-        return self._held
+        """The bytes of a head that has begun and is not whole yet."""
+        # Half of an empty line begins nothing.
+        return b"" if self._held == b"\r" else self._held
 
     def feed(self, data: bytes) -> tuple[RequestHead, bytes] | None:
         """Take bytes; gives a head and the bytes behind it once the head is whole.
@@ -108,7 +109,7 @@ def _check_beginning(data: bytes, seen: int) -> None:
     if line_end < 0:
         if _NO_TOKEN.match(data) and not data == b"\r":
             raise malformed("it does not begin with a method")
-        if len(data) > MAX_LINE_BYTES:
+        if len(data.removesuffix(b"\r")) > MAX_LINE_BYTES:
             raise UriTooLong
     elif line_end >= seen - 1:
         parse_request_line(data[:line_end])

@@ -144,6 +144,12 @@ class Intake:
             self._body = None
         return self._body is None
 
+    def hold(self, data: bytes) -> None:
+        """Keep what is behind an answer that the client has yet to read, and read no more."""
+        self.pending += data
+        self._held_back = True
+        self._transport.pauseProducing()
+
     def release(self) -> None:
         """Read on from the connection."""
         if self._held_back:
@@ -165,5 +171,4 @@ class Intake:
             if len(self.pending) > MAX_BEHIND_BYTES:
                 self._abort()
         elif len(self.pending) > HOLD_BACK_BYTES:
-            self._held_back = True
-            self._transport.pauseProducing()
+            self.hold(b"")

@@ -26,9 +26,13 @@ class RefusalTests(SynchronousTestCase):
                 (401, "invalid_api_key"),
                 (403, "not_allowed"),
                 (405, "method_not_allowed"),
+                (408, "request_timeout"),
                 (413, "request_too_large"),
+                (414, "uri_too_long"),
                 (415, "unsupported_media_type"),
+                (417, "expectation_failed"),
                 (429, "rate_limited"),
+                (431, "headers_too_large"),
                 (500, "internal_error"),
                 (502, "upstream_failed"),
                 (503, "limits_unavailable"),
@@ -37,6 +41,7 @@ class RefusalTests(SynchronousTestCase):
                 (503, "upstream_busy"),
                 (503, "draining"),
                 (504, "upstream_timeout"),
+                (505, "http_version_not_supported"),
             },
         )
 

@@ -6,7 +6,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from neuronetz_twisted.edge.address import TrustedProxies, bucket_key, client_address
+from neuronetz_twisted.edge.address import (
+    REMEMBERED,
+    TrustedProxies,
+    bucket_key,
+    client_address,
+    trusts,
+)
 
 # A loaded machine is slow; that is no failure.
 UNHURRIED = settings(deadline=None)
@@ -98,6 +104,24 @@ class TrustedProxiesTests(SynchronousTestCase):
         self.assertIn(ip_address("10.200.0.1"), proxies)
         self.assertIn(ip_address("192.0.2.77"), proxies)
         self.assertNotIn(ip_address("192.0.3.1"), proxies)
+
+    def test_peers(self) -> None:
+        """A peer is a proxy, is none, or has no address at all."""
+        self.assertTrue(trusts(TRUSTED, "10.0.0.1"))
+        self.assertTrue(trusts(TRUSTED, "::ffff:10.0.0.1"))
+        self.assertFalse(trusts(TRUSTED, "10.0.0.2"))
+        self.assertFalse(trusts(TRUSTED, ""))
+
+    def test_what_is_remembered_is_bounded(self) -> None:
+        """However many addresses ask, each is judged right, again and again."""
+        proxies = TrustedProxies.parse(["10.0.0.0/8"])
+        first = ip_address("10.0.0.0")
+        for number in range(REMEMBERED + 2):
+            self.assertIn(first + number, proxies)
+            self.assertLessEqual(len(proxies._judged), REMEMBERED)
+        for _ in range(2):
+            self.assertIn(first, proxies)
+            self.assertNotIn(ip_address("11.0.0.0"), proxies)
 
     def test_nobody_is_trusted_by_default(self) -> None:
         """An empty list believes no header."""

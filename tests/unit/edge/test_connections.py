@@ -1,0 +1,298 @@
+"""The counts of open connections, and who must go when there are too many."""
+
+from math import inf
+from random import Random
+
+from twisted.internet.task import Clock
+from twisted.logger import capturedLogs, formatEvent
+from twisted.trial.unittest import SynchronousTestCase
+
+from neuronetz_twisted.edge.address import bucket_key
+from neuronetz_twisted.edge.connections import (
+    LOG_EVERY_S,
+    TICK_S,
+    ConnectionLimits,
+    Connections,
+)
+
+PROXY = "10.0.0.1"
+
+
+class Client:
+    """A connection as this module sees it."""
+
+    def __init__(self, host: str | None, table: Connections) -> None:
+        """Open it."""
+        self.host = host
+        self.deadline = inf
+        self.held_bytes = 0
+        self.aborted = False
+        self.expirations = 0
+        self.table = table
+        table.enter(self)
+
+    def expired(self) -> None:
+        """Count."""
+        self.expirations += 1
+        self.deadline = inf
+
+    def abort(self) -> None:
+        """Note it."""
+        self.aborted = True
+
+
+class ConnectionsTestCase(SynchronousTestCase):
+    def setUp(self) -> None:
+        """Four in all, two from one address, 100 bytes of heads."""
+        self.clock = Clock()
+        self.table = Connections(
+            self.clock,
+            ConnectionLimits(
+                total=4, per_address=2, head_bytes=100, exempt=lambda host: host == PROXY
+            ),
+        )
+
+    def open(self, host: str | None = PROXY) -> Client | None:
+        """One more, if it may be."""
+        return Client(host, self.table) if self.table.may_open(host) else None
+
+    def must_open(self, host: str | None = PROXY) -> Client:
+        """One more, which may be."""
+        client = self.open(host)
+        assert client is not None
+        return client
+
+    def tearDown(self) -> None:
+        """Nothing is left when all have gone."""
+        for client in self.table.all():
+            self.table.leave(client)
+        self.assertEqual(len(self.table), 0)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+        self.assertEqual((self.table._held, self.table._addresses), (0, {}))
+        self.assertEqual(self.table._waiting, {})
+
+
+class AddressTests(ConnectionsTestCase):
+    def test_each_has_its_own(self) -> None:
+        """Two from one, and another is still free."""
+        first = self.must_open("192.0.2.1")
+        self.must_open("192.0.2.1")
+        self.assertIsNone(self.open("192.0.2.1"))
+        self.must_open("192.0.2.2")
+        self.table.leave(first)
+        self.must_open("192.0.2.1")
+
+    def test_ipv6_by_network(self) -> None:
+        """A host has a whole /64, so that is one address."""
+        self.must_open("2001:db8:0:1::1")
+        self.must_open("2001:db8:0:1:ffff::2")
+        self.assertIsNone(self.open("2001:db8:0:1::3"))
+        self.must_open("2001:db8:0:2::1")
+
+    def test_mapped_ipv4(self) -> None:
+        """IPv4 on a dual-stack socket is IPv4."""
+        self.must_open("192.0.2.1")
+        self.must_open("::ffff:192.0.2.1")
+        self.assertIsNone(self.open("192.0.2.1"))
+        self.must_open("::ffff:192.0.2.2")
+
+    def test_who_is_exempt(self) -> None:
+        """Behind a proxy are many; a local socket has no address."""
+        for host in (PROXY, PROXY, None, None):
+            self.must_open(host)
+
+    def test_full_address_ends_nobody(self) -> None:
+        """Who is over his own limit cannot push others out."""
+        first = self.must_open("192.0.2.1")
+        self.must_open("192.0.2.1")
+        self.must_open()
+        self.must_open()
+        self.assertIsNone(self.open("192.0.2.1"))
+        self.assertFalse(first.aborted)
+
+
+class EvictionTests(ConnectionsTestCase):
+    def test_the_one_that_has_waited_longest(self) -> None:
+        """It makes room, and is counted no more at once."""
+        clients = [self.must_open() for _ in range(4)]
+        self.must_open()
+        self.assertEqual([one.aborted for one in clients], [True, False, False, False])
+        self.assertEqual(len(self.table), 4)
+        self.table.leave(clients[0])
+        self.assertEqual(len(self.table), 4)
+
+    def test_not_one_that_is_answered(self) -> None:
+        """However long ago it came; after its answer it waits anew, behind all others."""
+        clients = [self.must_open() for _ in range(4)]
+        self.table.answers(clients[0])
+        self.table.answers(clients[1])
+        self.table.waits(clients[0])
+        self.must_open()
+        self.must_open()
+        self.must_open()
+        self.assertEqual([one.aborted for one in clients], [True, False, True, True])
+
+    def test_nobody_waits(self) -> None:
+        """Then the new one is not let in."""
+        for _ in range(4):
+            self.table.answers(self.must_open())
+        self.assertIsNone(self.open())
+        self.assertEqual([one.aborted for one in self.table.all()], [False] * 4)  # type: ignore[attr-defined]
+
+    def test_an_evicted_address_is_free_again(self) -> None:
+        """Its place is counted to nobody."""
+        self.must_open("192.0.2.1")
+        self.must_open("192.0.2.1")
+        self.must_open()
+        self.must_open()
+        self.must_open()
+        self.must_open("192.0.2.1")
+
+
+class HeadBytesTests(ConnectionsTestCase):
+    def test_too_many_in_all(self) -> None:
+        """The one that has waited longest goes, whoever it was that sent them."""
+        first, second, third = (self.must_open() for _ in range(3))
+        self.table.holds(second, 60)
+        self.table.holds(third, 40)
+        self.assertEqual(len(self.table), 3)
+        self.table.holds(third, 41)
+        self.assertEqual([first.aborted, second.aborted, third.aborted], [True, True, False])
+        self.assertEqual((len(self.table), self.table._held), (1, 41))
+
+    def test_oneself(self) -> None:
+        """Who alone holds too much goes."""
+        one = self.must_open()
+        self.table.holds(one, 101)
+        self.assertTrue(one.aborted)
+        self.assertEqual((len(self.table), self.table._held), (0, 0))
+
+    def test_given_back(self) -> None:
+        """What became a request counts no more."""
+        one, other = self.must_open(), self.must_open()
+        self.table.holds(one, 90)
+        self.table.holds(one, 0)
+        self.table.holds(other, 90)
+        self.assertFalse(one.aborted)
+
+
+class DeadlineTests(ConnectionsTestCase):
+    def test_each_once(self) -> None:
+        """Within a tick of its deadline, and not before."""
+        one, other = self.must_open(), self.must_open()
+        one.deadline = 10.0
+        self.clock.pump([TICK_S] * int(9.9 / TICK_S))
+        self.assertEqual(one.expirations, 0)
+        self.clock.pump([TICK_S] * 2)
+        self.assertEqual((one.expirations, other.expirations), (1, 0))
+        self.clock.pump([TICK_S] * 20)
+        self.assertEqual(one.expirations, 1)
+
+    def test_one_timer(self) -> None:
+        """For all of them, and none where nobody is."""
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+        clients = [self.must_open() for _ in range(3)]
+        self.clock.pump([TICK_S] * 5)
+        self.assertEqual(len(self.clock.getDelayedCalls()), 1)
+        for client in clients:
+            self.table.leave(client)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_the_last_one_leaves_in_the_tick(self) -> None:
+        """The timer ends with it."""
+        one = self.must_open()
+        one.deadline = 0.0
+        self.patch(one, "expired", lambda: self.table.leave(one))
+        self.clock.advance(TICK_S)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+
+class LogTests(ConnectionsTestCase):
+    def test_once_a_minute(self) -> None:
+        """The first at once, then how many there were meanwhile."""
+        self.must_open("192.0.2.1")
+        self.must_open("192.0.2.1")
+        with capturedLogs() as events:
+            for _ in range(5):
+                self.open("192.0.2.1")
+            self.assertEqual(len(events), 1)
+            self.clock.advance(LOG_EVERY_S - 1)
+            self.open("192.0.2.1")
+            self.assertEqual(len(events), 1)
+            self.clock.advance(1)
+            self.open("192.0.2.1")
+        self.assertEqual(
+            [formatEvent(event) for event in events],
+            [
+                "too many connections from one address; 1 closed",
+                "too many connections from one address; 6 closed",
+            ],
+        )
+
+    def test_each_reason(self) -> None:
+        """What was too much."""
+        for _ in range(4):
+            self.must_open()
+        with capturedLogs() as events:
+            self.must_open()
+            for client in self.table.all():
+                self.table.answers(client)
+            self.clock.advance(LOG_EVERY_S)
+            self.open()
+            self.clock.advance(LOG_EVERY_S)
+            self.table.leave(self.table.all()[0])
+            self.table.holds(self.must_open(), 101)
+        self.assertEqual(
+            [event["why"] for event in events],
+            ["in all", "in all, all of them being answered", "for bytes of heads"],
+        )
+
+
+class RandomTests(ConnectionsTestCase):
+    """Whatever the order in which connections come, wait, hold, are answered and go."""
+
+    HOSTS = (
+        "192.0.2.1",
+        "::ffff:192.0.2.1",
+        "192.0.2.2",
+        "2001:db8::1",
+        "2001:db8::2",
+        PROXY,
+        None,
+    )
+
+    def check(self) -> None:
+        """The counts are those of the connections that are open, and within the limits."""
+        clients: list[Client] = self.table.all()  # type: ignore[assignment]
+        self.assertFalse(any(one.aborted for one in clients))
+        self.assertLessEqual(len(self.table), 4)
+        held = sum(one.held_bytes for one in clients)
+        self.assertEqual(self.table._held, held)
+        self.assertLessEqual(held, 100)
+        keys = [bucket_key(one.host) for one in clients if one.host is not None]
+        self.assertEqual(self.table._addresses, {key: keys.count(key) for key in keys})
+        counts = {key: count for key, count in self.table._addresses.items() if key != PROXY}
+        self.assertLessEqual(max(counts.values(), default=0), 2)
+        self.assertLessEqual(set(self.table._waiting), set(clients))
+        self.assertEqual(len(self.clock.getDelayedCalls()), 1 if clients else 0)
+
+    def test_counts(self) -> None:
+        """They are right after each step."""
+        for seed in range(20):
+            self.setUp()
+            random = Random(seed)
+            for _ in range(200):
+                clients = self.table.all()
+                step = random.choice(["open", "open", "leave", "answers", "waits", "holds", "tick"])
+                if step == "open":
+                    self.open(random.choice(self.HOSTS))
+                elif step == "tick":
+                    self.clock.advance(TICK_S)
+                elif clients:
+                    client = random.choice(clients)
+                    if step == "holds":
+                        if client in self.table._waiting:
+                            self.table.holds(client, random.randrange(60))
+                    else:
+                        getattr(self.table, step)(client)
+                self.check()
