@@ -9,20 +9,28 @@ until somebody asks for it with `read_body`. Whatever is doubtful ends the conne
 answer, for nobody could say where the next request begins (RFC 9112 9.6, 11.2).
 """
 
-from enum import Enum
 from functools import partial
 from math import inf
 from typing import TYPE_CHECKING, cast
 
-from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IAddress, IPushProducer, ISSLTransport
+from twisted.internet.interfaces import IAddress, IDelayedCall, IPushProducer, ISSLTransport
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 
+from neuronetz_twisted.edge.deadlines import (
+    CUT_1_0_S,
+    CUT_S,
+    DRAIN_S,
+    HEAD_S,
+    KEEP_ALIVE_S,
+    REQUESTS_PER_TURN,
+    STALL_S,
+)
 from neuronetz_twisted.edge.framing import HTTP_1_0, RequestHead, unreadable_head
 from neuronetz_twisted.edge.heads import HeadReader
 from neuronetz_twisted.edge.intake import Intake
+from neuronetz_twisted.edge.leaving import Closing, WayOut
 from neuronetz_twisted.edge.pace import Pace
 from neuronetz_twisted.edge.request import GatewayRequest
 from neuronetz_twisted.edge.responses import CONTINUE
@@ -31,28 +39,6 @@ from neuronetz_twisted.transports import IStreamTransport, tune, writer_of
 
 if TYPE_CHECKING:
     from neuronetz_twisted.edge.site import GatewaySite
-
-HEAD_S = 10.0
-KEEP_ALIVE_S = 75.0
-STALL_S = 120.0
-"""How long a client may take nothing of what is there for it (SPEC 8)."""
-
-CUT_S = 5.0
-CUT_1_0_S = 0.5
-"""How long the last frame of a broken answer has to be read; a reset follows in HTTP/1.0."""
-
-DRAIN_S = 2.0
-DRAIN_BYTES = 32 * 1024 * 1024
-"""How long, and how much, is read and dropped behind a refusal so that it can be read."""
-
-
-class Closing(Enum):
-    """Why a connection is on its way out."""
-
-    NO = "no"
-    FLUSHING = "the client may take its time to read what is written"
-    CUT = "the same, but not for long"
-    DRAINING = "what arrives is dropped, so that the answer is not overtaken by a reset"
 
 
 class GatewayChannel(Protocol):
@@ -65,8 +51,8 @@ class GatewayChannel(Protocol):
         transport = self.client = cast("IStreamTransport", self.transport)
         tune(transport)
         self.write = writer_of(transport)
-        peer = transport.getPeer()
-        self.host: str | None = peer.host if isinstance(peer, IPv4Address | IPv6Address) else None
+        self._peer, self._own = transport.getPeer(), transport.getHost()
+        self.host: str | None = getattr(self._peer, "host", None)
         self.held_bytes = 0
         self.site = self.factory
         self._clock = self.factory.clock
@@ -75,8 +61,8 @@ class GatewayChannel(Protocol):
         self._request: GatewayRequest | None = None
         self._advancing = False
         self._was_used = False
-        self._closing = Closing.NO
-        self._dropped = 0
+        self._next_turn: IDelayedCall | None = None
+        self._way_out = WayOut(transport)
         self._pace = Pace(transport, self._pace_changed)
         transport.registerProducer(self._pace, True)  # noqa: FBT003 - Twisted's signature
         self.deadline = self._clock.seconds() + HEAD_S
@@ -85,33 +71,44 @@ class GatewayChannel(Protocol):
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """The client has gone, or the close is done."""
         self.factory.connections.leave(self)
-        self._closing = Closing.CUT
+        self._way_out.state = Closing.CUT
+        if self._next_turn is not None:
+            self._next_turn.cancel()
         request, self._request = self._request, None
         if request is not None:
             request.connectionLost(reason)
 
     def dataReceived(self, data: bytes) -> None:
         """Take bytes: of a head, or of what is behind one."""
-        if self._closing is not Closing.NO:
-            self._drop(data)
-        elif self._request is None:
+        if self._way_out.state is not Closing.NO:
+            self._way_out.drop(data)
+        elif self._request is None and self._intake.pending:
+            # TLS goes on with what it has read, held back or not; it must not overtake.
+            self._intake.hold(data)
+        elif self._request is None and not self._intake.drops:
             self._advance(data)
         else:
             # The end of a body may be the end of its request, which then sets another deadline.
             self.deadline = inf if self._intake.deadline < inf else self.deadline
+            drops = self._intake.drops
             self._intake.take(data)
             self.deadline = min(self.deadline, self._intake.deadline)
+            if drops:
+                self._follow()
 
     def expired(self) -> None:
         """End what has taken too long."""
         self.deadline = inf
-        if self._intake.deadline < inf:
+        if self._intake.drops:
+            self._intake.expired()
+            self._follow()
+        elif self._intake.deadline < inf:
             self._intake.expired()
         elif self.held_bytes:
             self._refuse(RequestTimeout(), self._reader.held)
-        elif self._closing is Closing.NO and not self._pace.stalled:
+        elif self._way_out.state is Closing.NO and not self._pace.stalled:
             self.close()
-        elif self._closing in {Closing.CUT, Closing.DRAINING} or not self._pace.has_read():
+        elif self._way_out.state in {Closing.CUT, Closing.DRAINING} or not self._pace.has_read():
             self.abort()
         else:
             self._expire_in(STALL_S)
@@ -119,7 +116,7 @@ class GatewayChannel(Protocol):
     @property
     def is_idle(self) -> bool:
         """Whether no request is being answered, and no answer on its way."""
-        return self._request is None and self._closing is Closing.NO
+        return self._request is None and self._way_out.state is Closing.NO
 
     def isSecure(self) -> bool:
         """Whether this is TLS."""
@@ -127,20 +124,25 @@ class GatewayChannel(Protocol):
 
     def getPeer(self) -> IAddress:
         """The client's address."""
-        return self.client.getPeer()
+        return self._peer
 
     def getHost(self) -> IAddress:
         """Our own."""
-        return self.client.getHost()
+        return self._own
 
     # Requests
 
     def _advance(self, data: bytes) -> None:
         """Begin with the requests that are whole, one after the other, as answers are read."""
         self._advancing = True
-        while data and self._closing is Closing.NO:
+        begun = 0
+        while data and self._way_out.state is Closing.NO:
             if self._pace.stalled:
                 self._intake.hold(data)
+                break
+            if begun == REQUESTS_PER_TURN:
+                self._intake.hold(data)
+                self._next_turn = self._clock.callLater(0, self._go_on)
                 break
             held = self._reader.held
             try:
@@ -151,8 +153,11 @@ class GatewayChannel(Protocol):
             if found is None:
                 self._wait_for_head()
                 break
+            begun += 1
             self._begin(*found)
             if self._request is not None:
+                break
+            if self._intake.drops:
                 break
             data, self._intake.pending = self._intake.pending, b""
         self._advancing = False
@@ -204,7 +209,7 @@ class GatewayChannel(Protocol):
     def finished(self, *, goes_on: bool) -> None:
         """The answer is written."""
         self._request = None
-        if self._closing is not Closing.NO:
+        if self._way_out.state is not Closing.NO:
             return
         if not goes_on:
             self.close() if self._intake.is_over else self._drain()
@@ -212,11 +217,22 @@ class GatewayChannel(Protocol):
         self._was_used = True
         self._intake.closed_for_stream = False
         self.factory.connections.waits(self)
-        self._go_on()
+        self._follow()
+
+    def _follow(self) -> None:
+        """Go on to what follows the request that is answered, once its body is over."""
+        if self._intake.in_doubt:
+            self._drain()
+        elif self._intake.drops:
+            self.deadline = self._intake.deadline
+        else:
+            self._go_on()
 
     def _go_on(self) -> None:
         """Begin with the next request if it has come meanwhile, or wait for it."""
-        self._expire_in(STALL_S if self._pace.stalled else KEEP_ALIVE_S)
+        self._next_turn = None
+        wait_s = HEAD_S if self.held_bytes else KEEP_ALIVE_S
+        self._expire_in(STALL_S if self._pace.stalled else wait_s)
         if not self._advancing:
             self._intake.release()
             behind, self._intake.pending = self._intake.pending, b""
@@ -226,9 +242,9 @@ class GatewayChannel(Protocol):
 
     def close(self) -> None:
         """Close once the client has read what is written."""
-        self._closing = Closing.FLUSHING
+        self.factory.connections.waits(self)
+        self._way_out.flush()
         self._watch()
-        self._lose()
 
     def break_off(self) -> None:
         """Close behind an answer that is not whole, without the end that it should have.
@@ -236,37 +252,21 @@ class GatewayChannel(Protocol):
         In HTTP/1.0 the close itself would look like the end, so there it is a reset (SPEC 8).
         """
         request = self._request
-        self._closing = Closing.CUT
-        if request is not None and request.head.line.version == HTTP_1_0:
-            self._expire_in(CUT_1_0_S)
-        else:
-            self._expire_in(CUT_S)
-            self._lose()
+        resets = request is not None and request.head.line.version == HTTP_1_0
+        self._expire_in(CUT_1_0_S if resets else CUT_S)
+        self._way_out.cut(waits_for_reset=resets)
 
     def abort(self) -> None:
         """Reset the connection."""
-        self._closing = Closing.CUT
-        self.client.abortConnection()
+        self._way_out.abort()
 
     def _drain(self) -> None:
-        """Close our half; the other one is closed by the client, who has then read the answer."""
-        self._closing = Closing.DRAINING
+        """Close behind an answer whose request is not read to its end."""
         self._intake.pending = b""
         self._intake.release()
         self._expire_in(DRAIN_S)
-        if not self.isSecure():
-            self.client.unregisterProducer()
-            self.client.loseWriteConnection()
-
-    def _drop(self, data: bytes) -> None:
-        self._dropped += len(data)
-        if self._dropped > DRAIN_BYTES:
-            self.abort()
-
-    def _lose(self) -> None:
-        # TLS would wait for its producer for ever.
-        self.client.unregisterProducer()
-        self.client.loseConnection()
+        self.factory.connections.waits(self)
+        self._way_out.drain()
 
     # The pace of the client
 
@@ -281,11 +281,11 @@ class GatewayChannel(Protocol):
 
     def _pace_changed(self) -> None:
         """Nobody else watches over the client while it does not read."""
-        if self._closing is not Closing.NO:
+        if self._way_out.state is not Closing.NO:
             return
         if self._pace.stalled:
             self._watch()
-        elif self._request is not None:
+        elif self._request is not None or self._intake.drops:
             self.deadline = self._intake.deadline
         else:
             self._go_on()

@@ -124,7 +124,8 @@ class Doors:
         """Answer from what the gateway knows, without a call to a model host."""
 
         async def read(visit: Visit) -> None:
-            sent = await self._body(request) if methods == POST else b""
+            self._check_head(request)
+            sent = await request.body(self.max_body_bytes) if methods == POST else b""
             current = await self.admission.current(visit.arrival.id, visit.principal)
             body = view(current, sent)
             visit.answer.answer(JSON, body)
@@ -136,7 +137,8 @@ class Doors:
         """Hand a call to the pipeline."""
 
         async def run(visit: Visit) -> None:
-            native = surface.parse(await self._body(request), self.max_predict)
+            self._check_head(request)
+            native = surface.parse(await request.body(self.max_body_bytes), self.max_predict)
             if native.ignored:
                 header = ignored_header(native.ignored)
                 visit.answer.headers[b"X-Gateway-Ignored"] = header.encode("ascii")
@@ -181,8 +183,8 @@ class Doors:
             visit.answer.break_off()
         await visit.answer.ended
 
-    async def _body(self, request: GatewayRequest) -> bytes:
-        """The request's body. Raises the refusals of SPEC 8 that its head or the body deserves."""
+    def _check_head(self, request: GatewayRequest) -> None:
+        """What a head says of its body. Raises the refusals of SPEC 8 that it deserves."""
         encoding = request.field(b"content-encoding")
         if encoding is not None and encoding.strip().lower() != b"identity":
             raise UnsupportedMediaType(why="encoding")
@@ -193,7 +195,6 @@ class Doors:
             raise too_large(self.max_body_bytes)
         if words(request.head.fields.get(b"expect", ())) not in ([], [b"100-continue"]):
             raise ExpectationFailed
-        return await request.body(self.max_body_bytes)
 
     async def _identify(self, visit: Visit) -> None:
         fields = visit.request.head.fields

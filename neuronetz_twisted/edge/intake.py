@@ -12,14 +12,10 @@ from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.interfaces import IReactorTime
 
 from neuronetz_twisted.edge.bodies import Body, body_of, too_large
+from neuronetz_twisted.edge.deadlines import BODY_BYTES_PER_S, BODY_GRACE_S, BODY_S
 from neuronetz_twisted.edge.framing import RequestHead
 from neuronetz_twisted.errors import Refusal, RequestTimeout
 from neuronetz_twisted.transports import IStreamTransport
-
-BODY_S = 30.0
-BODY_GRACE_S = 10.0
-BODY_BYTES_PER_S = 512
-"""A body may take `BODY_GRACE_S`, a second more for as many bytes, and never over `BODY_S`."""
 
 HOLD_BACK_BYTES = 16 * 1024
 """So much of a body that nobody has asked for, and no more is read."""
@@ -30,10 +26,14 @@ heard leaving."""
 
 
 class Upload:
-    """A body that somebody waits for. `begun` is on the clock, and so is `deadline`."""
+    """A body on its way. `begun` is on the clock, and so is `deadline`.
 
-    def __init__(self, begun: float) -> None:
+    Where it is not `wanted`, its request is answered already, and it is only read to its end.
+    """
+
+    def __init__(self, begun: float, *, wanted: bool) -> None:
         self.done: Deferred[bytes] = Deferred()
+        self.wanted = wanted
         self._begun = begun
         self._pieces: list[bytes] = []
         self._size = 0
@@ -44,13 +44,20 @@ class Upload:
         return self._begun + min(BODY_S, BODY_GRACE_S + self._size / BODY_BYTES_PER_S)
 
     def take(self, content: bytes) -> None:
-        """Keep a piece."""
-        self._pieces.append(content)
+        """Keep a piece, or count it."""
         self._size += len(content)
+        if self.wanted:
+            self._pieces.append(content)
 
     def finish(self) -> None:
         """Hand the whole body over."""
-        self.done.callback(b"".join(self._pieces))
+        if self.wanted:
+            self.done.callback(b"".join(self._pieces))
+
+    def fail(self, refusal: Refusal) -> None:
+        """There will be no body."""
+        if self.wanted:
+            self.done.errback(refusal)
 
 
 class Intake:
@@ -73,6 +80,7 @@ class Intake:
         self._abort = abort
         self._body: Body | None = None
         self._head: RequestHead | None = None
+        self._limit = 0
         self._upload: Upload | None = None
         self._held_back = False
         self.pending = b""
@@ -81,8 +89,13 @@ class Intake:
 
     @property
     def deadline(self) -> float:
-        """When the rest of the body must be here; infinite where nobody waits for it."""
+        """When the rest of the body must be here; infinite where none is read."""
         return inf if self._upload is None else self._upload.deadline
+
+    @property
+    def drops(self) -> bool:
+        """Whether the body of a request that is answered is still coming."""
+        return self._upload is not None and not self._upload.wanted
 
     @property
     def is_over(self) -> bool:
@@ -93,6 +106,7 @@ class Intake:
         """A request is whole up to its body, and `behind` came with it."""
         self.pending = behind
         self._head = head
+        self._limit = limit
         if head.length != 0:
             self._body = body_of(head.length, limit)
 
@@ -100,18 +114,15 @@ class Intake:
         """The body. Fails with the `Refusal` of one that is too long, too slow or malformed."""
         if self._body is None or self._head is None:
             return succeed(b"")
+        self._limit = limit
         if self._head.length is not None and self._head.length > limit:
             return fail(too_large(limit))
         if self._head.invited and not self.pending:
             self._invite()
-        upload = self._upload = Upload(self._clock.seconds())
-        self.release()
-        pending, self.pending = self.pending, b""
-        self.take(pending)
-        return upload.done
+        return self._begin_upload(wanted=True).done
 
     def take(self, data: bytes) -> None:
-        """Take bytes of the body that is waited for, or keep them."""
+        """Take bytes of the body that is read, or keep them."""
         if self._upload is None or self._body is None:
             self._keep(data)
             return
@@ -132,17 +143,19 @@ class Intake:
         self._fail(RequestTimeout())
 
     def skip(self) -> bool:
-        """Drop a body that nobody asked for, if all of it is here; False if it is not."""
-        if self._body is None or self.in_doubt:
+        """Drop a body that nobody asked for, now or as it comes; False where that cannot be.
+
+        That is so for one over the limit, and for one that the client may never send.
+        """
+        if self._body is None or self._head is None or self.in_doubt:
             return not self.in_doubt
-        try:
-            _, self.pending = self._body.feed(self.pending)
-        except Refusal:
-            self.in_doubt = True
+        length = self._head.length
+        if self._upload is not None or (length is not None and length > self._limit):
             return False
-        if self._body.done:
-            self._body = None
-        return self._body is None
+        if b"expect" in self._head.fields and not self.pending:
+            return False
+        self._begin_upload(wanted=False)
+        return not self.in_doubt
 
     def hold(self, data: bytes) -> None:
         """Keep what is behind an answer that the client has yet to read, and read no more."""
@@ -156,11 +169,18 @@ class Intake:
             self._held_back = False
             self._transport.resumeProducing()
 
+    def _begin_upload(self, *, wanted: bool) -> Upload:
+        upload = self._upload = Upload(self._clock.seconds(), wanted=wanted)
+        self.release()
+        pending, self.pending = self.pending, b""
+        self.take(pending)
+        return upload
+
     def _fail(self, refusal: Refusal) -> None:
         upload, self._upload = self._upload, None
         self.in_doubt = True
         if upload is not None:
-            upload.done.errback(refusal)
+            upload.fail(refusal)
 
     def _keep(self, data: bytes) -> None:
         if self.closed_for_stream:

@@ -10,10 +10,9 @@ from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import quoteStringArgument, serverFromString
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IAddress, IListeningPort, IReactorTime
+from twisted.internet.protocol import ServerFactory
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
-from twisted.web.resource import Resource
-from twisted.web.server import Site
 
 from neuronetz_twisted.config import Settings
 from neuronetz_twisted.edge.channel import GatewayChannel
@@ -46,7 +45,7 @@ class CannotOpen(Exception):  # noqa: N818 - states what happened
     """The port cannot be opened; one plain line says why."""
 
 
-class GatewaySite(Site):
+class GatewaySite(ServerFactory):
     """The factory of channels.
 
     `begin` starts what answers a request, `refuse` answers what is none. `now` is the wall clock,
@@ -66,7 +65,6 @@ class GatewaySite(Site):
         limits: ConnectionLimits,
         now: Callable[[], float],
     ) -> None:
-        super().__init__(Resource(), reactor=reactor, parsePOSTFormSubmission=False)
         self.clock = reactor
         self.begin = begin
         self.refuse = refuse

@@ -8,9 +8,9 @@ from attrs import define
 from twisted.internet.address import IPv4Address
 from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.internet.interfaces import IAddress, IProtocol
+from twisted.internet.protocol import ServerFactory
 from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
-from twisted.web.server import Site
 
 PEER = IPv4Address("TCP", "192.0.2.1", 54321)
 HOST = IPv4Address("TCP", "192.0.2.9", 8080)
@@ -37,7 +37,7 @@ class MemoryConnection(StringTransport):
     `open` whether the connection is still there.
     """
 
-    def __init__(self, site: Site, peer: IAddress = PEER) -> None:
+    def __init__(self, site: "ServerFactory[Any]", peer: IAddress = PEER) -> None:
         super().__init__(hostAddress=HOST, peerAddress=peer)
         self.open = True
         self.reset = False

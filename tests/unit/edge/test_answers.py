@@ -6,8 +6,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
 from neuronetz_twisted.edge.answers import HttpAnswer
-from neuronetz_twisted.edge.channel import CUT_S
 from neuronetz_twisted.edge.connections import TICK_S
+from neuronetz_twisted.edge.deadlines import CUT_S
 from neuronetz_twisted.edge.site import GatewaySite
 from neuronetz_twisted.errors import (
     AuthFailuresLimited,

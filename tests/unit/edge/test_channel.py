@@ -8,8 +8,8 @@ from twisted.internet.interfaces import ISSLTransport
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import directlyProvides
 
-from neuronetz_twisted.edge.channel import DRAIN_BYTES
 from neuronetz_twisted.edge.connections import TICK_S
+from neuronetz_twisted.edge.deadlines import BODY_GRACE_S, DRAIN_BYTES, DRAIN_S, REQUESTS_PER_TURN
 from neuronetz_twisted.edge.framing import MAX_HEAD_BYTES
 from neuronetz_twisted.edge.intake import HOLD_BACK_BYTES
 from neuronetz_twisted.edge.request import GatewayRequest
@@ -116,11 +116,11 @@ class ExpectTests(SurfaceTestCase):
                 self.assertEqual((client.value(), client.half_closed), (b"", True))
 
     def test_another_expectation(self) -> None:
-        """It cannot be met (RFC 9110 10.1.1); where no body is read, nobody looks."""
+        """It cannot be met (RFC 9110 10.1.1), whatever the method."""
         client = self.house.connect()
         client.send(post(b"/api/chat", length(2), b"Expect: a-pony") + b"[]")
         self.assertEqual(client.answer().status, 417)
-        self.assertEqual(self.answered("GET", "/api/tags", Expect="a-pony").status, 200)
+        self.assertEqual(self.answered("GET", "/api/tags", Expect="a-pony").status, 417)
 
 
 class RefusedBodyTests(SurfaceTestCase):
@@ -162,9 +162,8 @@ class RefusedBodyTests(SurfaceTestCase):
         self.refused(head, b"0\r\n", b"A:" + b"x" * 4096, status=431)
 
     def test_one_that_nobody_asked_for(self) -> None:
-        """Behind a refusal that needs no body, where not all of it is here."""
-        self.refused(post(b"/api/chat", length(9), key="nz_no") + b"12345678", status=401)
-        self.refused(post(b"/api/chat", CHUNKED, key="nz_no") + b"0\r\n", status=401)
+        """Behind a refusal that needs no body, where nobody can say where that ends."""
+        self.refused(post(b"/api/chat", length(1 << 30), key="nz_no") + b"12345678", status=401)
         self.refused(post(b"/api/chat", CHUNKED, key="nz_no") + b"zz\r\n", status=401)
 
     def test_bad_head(self) -> None:
@@ -197,13 +196,17 @@ class UnaskedBodyTests(SurfaceTestCase):
                     self.assertNotIn("connection", answer.headers)
                     self.assertEqual(client.answer().status, 401)
 
-    def test_the_end_where_it_is_not(self) -> None:
-        """What is still to come could be taken for a request."""
+    def test_nothing_of_it_is_a_request(self) -> None:
+        """What is still to come may look like one."""
         client = self.house.connect()
-        client.send(b"GET /healthz HTTP/1.1\r\nHost: x\r\nContent-Length: 90\r\n\r\n" + get(1))
-        answer = client.answer()
-        self.assertEqual((answer.status, answer.headers["connection"]), (200, "close"))
-        self.assertEqual((client.value(), client.half_closed), (b"", True))
+        body = get(1) * 3
+        head = b"GET /healthz HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(body)
+        client.send(head + body[:100])
+        self.assertEqual(client.answer().status, 200)
+        client.send(body[100:])
+        self.assertEqual((client.value(), client.half_closed), (b"", False))
+        client.send(get(1))
+        self.assertEqual(client.answer().status, 401)
 
 
 class PlainTestCase(SynchronousTestCase):
@@ -250,12 +253,43 @@ class BodyTests(PlainTestCase):
 
     def test_held_back_and_then_refused(self) -> None:
         """Reading goes on, so that the answer is read and the leaving client is heard."""
-        request = self.ask(post(b"/", length(1 << 20)))
-        self.client.send(b"a" * (HOLD_BACK_BYTES + 1))
-        self.assertEqual(self.client.producerState, "paused")
+        for size, closes in ((1 << 20, False), (1 << 30, True)):
+            with self.subTest(size=size):
+                self.setUp()
+                request = self.ask(post(b"/", length(size)))
+                self.client.send(b"a" * (HOLD_BACK_BYTES + 1))
+                self.assertEqual(self.client.producerState, "paused")
+                reply(request)
+                self.assertEqual(self.client.producerState, "producing")
+                self.assertEqual(self.client.half_closed, closes)
+
+    def test_dropped_as_it_comes(self) -> None:
+        """An answer goes out before its body is whole; the next request begins behind that."""
+        request = self.ask(post(b"/", length(10)) + b"abc")
         reply(request)
-        self.assertEqual(self.client.producerState, "producing")
+        answer = self.client.answer()
+        self.assertNotIn("connection", answer.headers)
+        self.client.send(b"defg")
+        self.client.send(b"hij" + get(2))
+        self.assertEqual(len(self.requests), 2)
+        self.assertEqual(self.requests[1].asked_path, b"/2")
+
+    def test_dropped_in_time(self) -> None:
+        """A client that does not send the rest holds the connection no longer than a body may."""
+        reply(self.ask(post(b"/", length(10)) + b"abc"))
+        self.plain.clock.advance(BODY_GRACE_S - TICK_S)
+        self.assertFalse(self.client.half_closed)
+        self.plain.clock.advance(3 * TICK_S)
         self.assertTrue(self.client.half_closed)
+        self.plain.clock.advance(DRAIN_S + TICK_S)
+        self.assertTrue(self.client.reset)
+
+    def test_dropped_until_it_is_malformed(self) -> None:
+        """Behind what is no chunk nothing is taken for a request."""
+        reply(self.ask(post(b"/", CHUNKED) + b"3\r\nabc\r\n"))
+        self.client.send(b"zz\r\n" + get(2))
+        self.assertTrue(self.client.half_closed)
+        self.assertEqual(len(self.requests), 1)
 
     def test_held_back_with_the_next_request(self) -> None:
         """A whole chunked body that nobody wants, then a request, then reading goes on."""
@@ -325,7 +359,26 @@ class OrderTests(PlainTestCase):
         """A segment of them, without a deep stack."""
         self.plain.site.begin = self.answer
         self.client.send(b"".join(map(get, range(2000))))
-        self.assertEqual(self.numbers(), list(range(2000)))
+        self.assertEqual(self.client.producerState, "paused")
+        self.assertEqual(self.numbers(), list(range(REQUESTS_PER_TURN)))
+        self.plain.clock.pump([0] * (2000 // REQUESTS_PER_TURN))
+        self.assertEqual(self.numbers(), list(range(REQUESTS_PER_TURN, 2000)))
+        self.assertEqual(self.client.producerState, "producing")
+
+    def test_what_is_read_between_two_turns(self) -> None:
+        """TLS delivers what it has decrypted although it is paused: that does not overtake."""
+        self.plain.site.begin = self.answer
+        self.client.send(b"".join(map(get, range(50))) + get(50)[:5])
+        self.client.send(get(50)[5:] + b"".join(map(get, range(51, 60))))
+        self.plain.clock.pump([0] * 3)
+        self.assertEqual(self.numbers(), list(range(60)))
+
+    def test_gone_between_two_turns(self) -> None:
+        """Nothing more begins, and no timer stays."""
+        self.plain.site.begin = self.answer
+        self.client.send(b"".join(map(get, range(100))))
+        self.client.leave()
+        self.assertEqual(self.plain.clock.getDelayedCalls(), [])
 
     def test_a_hundred(self) -> None:
         """Slow and fast ones, in any pieces: each answer in its place."""

@@ -4,7 +4,10 @@ from math import ceil
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from neuronetz_twisted.edge.channel import (
+from neuronetz_twisted.edge.connections import TICK_S
+from neuronetz_twisted.edge.deadlines import (
+    BODY_GRACE_S,
+    BODY_S,
     CUT_1_0_S,
     CUT_S,
     DRAIN_S,
@@ -12,8 +15,6 @@ from neuronetz_twisted.edge.channel import (
     KEEP_ALIVE_S,
     STALL_S,
 )
-from neuronetz_twisted.edge.connections import TICK_S
-from neuronetz_twisted.edge.intake import BODY_GRACE_S, BODY_S
 from neuronetz_twisted.edge.request import GatewayRequest
 from neuronetz_twisted.errors import RequestTimeout
 from neuronetz_twisted.testing.http import Answer, MemoryConnection

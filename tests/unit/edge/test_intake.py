@@ -3,21 +3,15 @@
 from math import inf
 from typing import Any, cast
 
+from attrs import evolve
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from twisted.trial.unittest import SynchronousTestCase
 
+from neuronetz_twisted.edge.deadlines import BODY_BYTES_PER_S, BODY_GRACE_S, BODY_S
 from neuronetz_twisted.edge.framing import HTTP_1_1, RequestHead, RequestLine
-from neuronetz_twisted.edge.intake import (
-    BODY_BYTES_PER_S,
-    BODY_GRACE_S,
-    BODY_S,
-    HOLD_BACK_BYTES,
-    MAX_BEHIND_BYTES,
-    Intake,
-    Upload,
-)
+from neuronetz_twisted.edge.intake import HOLD_BACK_BYTES, MAX_BEHIND_BYTES, Intake, Upload
 from neuronetz_twisted.errors import InvalidRequest, RequestTimeout, RequestTooLarge
 
 LIMIT = 100_000
@@ -33,7 +27,7 @@ class UploadTests(SynchronousTestCase):
     def test_the_deadline_moves_with_what_comes(self) -> None:
         """A grace, a second for as many bytes, and an end to all patience."""
         self.assertEqual((BODY_GRACE_S, BODY_BYTES_PER_S, BODY_S), (10.0, 512, 30.0))
-        upload = Upload(5.0)
+        upload = Upload(5.0, wanted=True)
         self.assertEqual(upload.deadline, 15.0)
         upload.take(b"")
         upload.take(b"x" * 512)
@@ -161,7 +155,7 @@ class IntakeTests(SynchronousTestCase):
         self.assertEqual(self.invitations, [])
 
     def test_skip(self) -> None:
-        """A body that nobody asked for is dropped where all of it is here."""
+        """A body that nobody asked for is dropped, now or as it comes."""
         for length, behind, whole, left in (
             (3, b"abcGET", True, b"GET"),
             (3, b"ab", False, b""),
@@ -172,10 +166,18 @@ class IntakeTests(SynchronousTestCase):
             with self.subTest(behind=behind):
                 self.setUp()
                 self.begin(length, behind)
-                self.assertEqual(self.intake.skip(), whole)
+                self.assertTrue(self.intake.skip())
+                self.assertEqual(self.intake.drops, not whole)
                 self.assertEqual(
                     (self.intake.pending, self.intake.is_over), (left, whole and not left)
                 )
+
+    def test_not_to_be_skipped(self) -> None:
+        """One over the limit, and one that the client may never send."""
+        self.begin(LIMIT + 1)
+        self.assertFalse(self.intake.skip())
+        self.intake.begin(evolve(head(3), fields={b"expect": [b"a-pony"]}), b"", LIMIT)
+        self.assertFalse(self.intake.skip())
 
     def test_skip_what_is_malformed(self) -> None:
         """Nobody knows where it ends."""

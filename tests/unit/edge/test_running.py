@@ -2,8 +2,8 @@
 
 import orjson
 
-from neuronetz_twisted.edge.channel import CUT_1_0_S, CUT_S
 from neuronetz_twisted.edge.connections import TICK_S
+from neuronetz_twisted.edge.deadlines import CUT_1_0_S, CUT_S
 from neuronetz_twisted.edge.framing import MAX_HEAD_BYTES
 from neuronetz_twisted.edge.intake import MAX_BEHIND_BYTES
 from neuronetz_twisted.testing.calls import made_model

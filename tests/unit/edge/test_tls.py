@@ -1,5 +1,6 @@
 """The whole edge over real TLS on the loopback, from the endpoint string to the close."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
@@ -13,8 +14,8 @@ from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
 from twisted.trial.unittest import TestCase
 
-from neuronetz_twisted.edge.channel import DRAIN_S, HEAD_S, STALL_S
 from neuronetz_twisted.edge.connections import TICK_S
+from neuronetz_twisted.edge.deadlines import DRAIN_S, HEAD_S, STALL_S
 from neuronetz_twisted.edge.site import EdgeService
 from neuronetz_twisted.testing.upstream import ScriptedStream, chat_final, chat_frame
 from neuronetz_twisted.transports import unsent_bytes
@@ -119,6 +120,14 @@ class TlsTests(TestCase):
         """Let the gateway's clock run."""
         self.house.clock.pump([TICK_S] * int(seconds / TICK_S + 2))
 
+    async def turned(self, condition: Callable[[], object], within_s: float = 10.0) -> None:
+        """Wait on a condition, with the turns that the gateway's clock owes it."""
+        give_up = reactor.seconds() + within_s
+        while not condition():
+            self.assertLess(reactor.seconds(), give_up)
+            self.house.clock.advance(0)
+            await deferLater(reactor, 0)
+
     async def test_requests(self) -> None:
         """One after the other on one connection, also in one write."""
         client = await self.connect()
@@ -127,7 +136,7 @@ class TlsTests(TestCase):
             head = await self.answered(client, request("GET", "/api/tags"))
             self.assertTrue(head.startswith(b"HTTP/1.1 200 OK\r\n"))
         client.wire.write(request("GET", "/healthz") * 50)
-        await until(lambda: client.received.count(b"HTTP/1.1 200 OK\r\n") == 50)
+        await self.turned(lambda: client.received.count(b"HTTP/1.1 200 OK\r\n") == 50)
         self.assertEqual(client.lost, [])
 
     async def test_a_body_in_pieces(self) -> None:
@@ -226,19 +235,20 @@ class TlsTests(TestCase):
 
     async def test_requests_ahead_of_a_client_that_does_not_read(self) -> None:
         """Their answers do not pile up here; when it reads, all of them come."""
-        count = 8_000
+        count = 30_000
         client = await self.connect()
         await self.answered(client, request("GET", "/healthz"))
         channel = self.house.site.channels[0]
         client.wire.pauseProducing()
         client.wire.write(request("GET", "/healthz") * count)
-        await until(lambda: channel._pace.stalled)
+        await self.turned(lambda: channel._pace.stalled)
         for _ in range(100):
             await deferLater(reactor, 0)
+            self.house.clock.advance(0)
         self.assertLess(unsent_bytes(channel.client), 512 * 1024)
         self.assertLess(len(channel._intake.pending), 256 * 1024)
         client.wire.resumeProducing()
-        await until(lambda: client.received.count(b"HTTP/1.1 200 OK\r\n") == count, 60)
+        await self.turned(lambda: client.received.count(b"HTTP/1.1 200 OK\r\n") == count, 60)
 
     async def test_bytes_in_a_stream(self) -> None:
         """They end it."""

@@ -110,7 +110,7 @@ ENTRIES = (
         name="another expectation where there is no body",
         rule=_RULE,
         raw=tags(b"Expect: miracles"),
-        wants=(listed(),),
+        wants=(refused(417, "GET /api/tags"),),
     ),
     Entry(
         name="another expectation with a body",

@@ -122,10 +122,10 @@ ENTRIES = (
         unfinished=True,
     ),
     Entry(
-        name="too large a body for a list, which is not read",
-        rule="RFC 9110 9.3.1",
+        name="too large a body for a list, which would not be read",
+        rule="SPEC 8",
         raw=tags(b"Content-Length: %d" % (BODY_LIMIT + 1)),
-        wants=(listed(),),
+        wants=(refused(413, "GET /api/tags"),),
         ends=Ends.CLOSES,
         unfinished=True,
     ),

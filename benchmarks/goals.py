@@ -1,0 +1,209 @@
+"""The goals of speed, and how a run stands to them."""
+
+from collections.abc import Callable, Sequence
+from enum import Enum
+
+from attrs import frozen
+
+from benchmarks.figures import ratio, worst
+from benchmarks.results import Results
+from benchmarks.tables import number, times
+
+OPENAI, NATIVE = "gateway", "gateway-native"
+BOTH = (OPENAI, NATIVE)
+PHASES = ("leave-stream", "leave-prefill", "leave-folded")
+
+
+class Verdict(Enum):
+    """How a measured goal stands."""
+
+    AIM = "aim reached"
+    ACCEPTABLE = "acceptable"
+    MISSED = "**missed**"
+    UNKNOWN = "not measured"
+
+
+@frozen
+class Finding:
+    """What was measured for a goal, in words, and what holds of it (None: not measured)."""
+
+    text: str
+    acceptable: Sequence[bool | None]
+    aim: Sequence[bool | None]
+
+    @property
+    def verdict(self) -> Verdict:
+        """The best that all of it allows."""
+        if None in self.acceptable:
+            return Verdict.UNKNOWN
+        if not all(self.acceptable):
+            return Verdict.MISSED
+        return Verdict.AIM if all(self.aim) else Verdict.ACCEPTABLE
+
+
+@frozen
+class Goal:
+    """One goal: what it says, and how a run is held against it."""
+
+    name: str
+    what: str
+    acceptable: str
+    aim: str
+    find: Callable[[Results], Finding]
+
+
+def at_most(value: float | None, limit: float) -> bool | None:
+    """Whether a value is within a limit; None where there is no value."""
+    return None if value is None else value <= limit
+
+
+def at_least(value: float | None, limit: float) -> bool | None:
+    """Whether a value reaches a limit; None where there is no value."""
+    return None if value is None else value >= limit
+
+
+def _cost(results: Results) -> Finding:
+    costs = [results.median(name, OPENAI, "cpu_us") for name in ("chat-16", "chat-64")]
+    stores = worst([results.median(name, OPENAI, "stores_us") for name in ("chat-16", "chat-64")])
+    text = f"{number(costs[0])} / {number(costs[1])} µs, and {number(stores)} µs in its stores"
+    highest = worst(costs)
+    return Finding(text, [at_most(highest, 220)], [at_most(highest, 120)])
+
+
+def _rates(results: Results) -> Finding:
+    own = results.median("chat-64", OPENAI, "rate")
+    portkey, fastapi, litellm, aiohttp = (
+        ratio(own, results.median("chat-64", peer, "rate"))
+        for peer in ("portkey", "fastapi", "litellm", "aiohttp")
+    )
+    text = (
+        f"{times(portkey)} Portkey, {times(fastapi)} FastAPI, {times(litellm)} LiteLLM, "
+        f"{times(aiohttp)} aiohttp"
+    )
+    acceptable = [at_least(portkey, 3), at_least(fastapi, 7), at_least(litellm, 25)]
+    return Finding(text, acceptable, [at_least(aiohttp, 1), at_least(litellm, 50)])
+
+
+def _token_cost(results: Results) -> Finding:
+    native, translated = (
+        ratio(
+            results.median("paced-500", lane, "cpu_us"),
+            results.median("paced-500", base, "cpu_us"),
+        )
+        for lane, base in ((NATIVE, "nginx-native"), (OPENAI, "nginx"))
+    )
+    return Finding(
+        f"{times(native)} / {times(translated)} nginx",
+        [at_most(native, 2.5), at_most(translated, 3.5)],
+        [at_most(native, 1.6), at_most(translated, 2.2)],
+    )
+
+
+def _pace(results: Results) -> Finding:
+    def highest(workload: str, figure: str) -> float | None:
+        return worst([results.median(workload, lane, figure) for lane in BOTH])
+
+    def all_whole(workload: str) -> bool | None:
+        rounds = [each for lane in BOTH for each in results.rounds.get(workload, {}).get(lane, [])]
+        return all(each["whole"] == each["started"] for each in rounds) if rounds else None
+
+    late = {streams: highest(f"paced-{streams}", "late_p99_ms") for streams in (1000, 2000)}
+    size = {streams: highest(f"paced-{streams}", "kb_each") for streams in (1000, 2000)}
+    wall = ratio(highest("paced-2000", "wall_s"), results.median("paced-2000", "direct", "wall_s"))
+    words = {True: "all whole", False: "not all whole", None: "not measured"}
+    parts = [
+        f"{streams}: {words[all_whole(f'paced-{streams}')]}, late p99 {number(late[streams])} ms, "
+        f"{number(size[streams])} kB each"
+        for streams in (1000, 2000)
+    ]
+    return Finding(
+        f"{'; '.join(parts)}, wall {times(wall)} direct",
+        [
+            all_whole("paced-1000"),
+            at_most(late[1000], 100),
+            at_most(size[1000], 25),
+            all_whole("paced-2000"),
+        ],
+        [at_most(wall, 1.05), at_most(late[2000], 100), at_most(size[2000], 12)],
+    )
+
+
+def _added(results: Results) -> Finding:
+    def added(workload: str, figure: str) -> float | None:
+        own = results.median(workload, OPENAI, figure)
+        direct = results.median(workload, "direct", figure)
+        return None if own is None or direct is None else own - direct
+
+    p50s = [added(workload, "first_p50_ms") for workload in ("chat-1", "rate-50")]
+    p99s = [added(workload, "first_p99_ms") for workload in ("chat-1", "rate-50")]
+    text = "; ".join(
+        f"{what}: p50 {number(p50)} ms, p99 {number(p99)} ms"
+        for what, p50, p99 in zip(("1 connection", "50/s"), p50s, p99s, strict=True)
+    )
+    p50, p99 = worst(p50s), worst(p99s)
+    return Finding(
+        text, [at_most(p50, 0.5), at_most(p99, 5)], [at_most(p50, 0.25), at_most(p99, 2)]
+    )
+
+
+def _workers(_: Results) -> Finding:
+    return Finding("several workers come with a later issue", [None], [])
+
+
+def _left(results: Results) -> Finding:
+    rounds = {
+        phase: [each for lane in BOTH for each in results.rounds.get(phase, {}).get(lane, [])]
+        for phase in PHASES
+    }
+    latest = [
+        max((each.get("max_ms", float("inf")) for each in found), default=None)
+        for found in rounds.values()
+    ]
+    every = [each for found in rounds.values() for each in found]
+    all_seen = all(each["seen"] == each["asked"] for each in every) if every else None
+    shown = " / ".join(number(late) for late in latest)
+    words = {True: "latest of all", False: "not all were seen; latest", None: "not measured"}
+    text = f"{words[all_seen]}: {shown} ms"
+    late = worst(latest)
+    return Finding(text, [all_seen, at_most(late, 20)], [at_most(late, 1)])
+
+
+def _slow(results: Results) -> Finding:
+    one = worst([results.median("slow-1", lane, "grown_kb") for lane in BOTH])
+    fifty = worst([results.median("slow-50", lane, "grown_kb") for lane in BOTH])
+    each = None if fifty is None else fifty / 50
+    text = f"{number(one)} kB for one, {number(each)} kB for each of 50"
+    return Finding(text, [at_most(one, 1000)], [at_most(one, 256)])
+
+
+def _start(results: Results) -> Finding:
+    start_s = results.median("start", OPENAI, "start_s")
+    idle_kb = results.median("start", OPENAI, "idle_kb")
+    idle_mb = None if idle_kb is None else idle_kb / 1000
+    text = f"{number(start_s)} s; {number(idle_mb)} MB"
+    return Finding(
+        text,
+        [at_most(start_s, 2), at_most(idle_mb, 90)],
+        [at_most(start_s, 1), at_most(idle_mb, 70)],
+    )
+
+
+GOALS = (
+    Goal("S1", "CPU per non-streamed chat request, 16 and 64 connections", "≤ 220 µs", "≤ 120 µs",
+         _cost),
+    Goal("S2", "requests/s of one worker against peers, 64 connections",
+         "≥ 3 x Portkey, ≥ 7 x FastAPI, ≥ 25 x LiteLLM", "≥ aiohttp, ≥ 50 x LiteLLM", _rates),
+    Goal("S3", "CPU per token at 500 streams of 50 tokens/s, native / translated",
+         "≤ 2.5 x / ≤ 3.5 x nginx", "≤ 1.6 x / ≤ 2.2 x nginx", _token_cost),
+    Goal("S4", "paced streams on one worker",
+         "1000: all whole, late p99 ≤ 100 ms, ≤ 25 kB each; 2000 whole",
+         "2000: wall ≤ 1.05 x direct, late p99 ≤ 100 ms, ≤ 12 kB each", _pace),
+    Goal("S5", "time to first byte that is added", "p50 ≤ 0.5 ms, p99 ≤ 5 ms",
+         "p50 ≤ 0.25 ms, p99 ≤ 2 ms", _added),
+    Goal("S6", "two workers against one", "≥ 1.6 x", "linear", _workers),
+    Goal("S7", "upstream closed after the client went: stream / prefill / not streamed",
+         "≤ 20 ms", "≤ 1 ms", _left),
+    Goal("S8", "growth for a reader of 1 kB/s on an endless stream", "≤ 1 MB", "≤ 256 kB", _slow),
+    Goal("S9", "start to ready with a state directory that is there; idle memory",
+         "≤ 2 s; ≤ 90 MB", "≤ 1 s; ≤ 70 MB", _start),
+)  # fmt: skip

@@ -1,0 +1,1 @@
+"""The peers: how each is started, bare, with nothing but relaying."""
