@@ -1,16 +1,18 @@
 """A client's connection to a site, in memory: bytes in, answers out, through our own channel."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 from attrs import define
 from twisted.internet.address import IPv4Address
 from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.internet.interfaces import IAddress, IProtocol
-from twisted.internet.protocol import ServerFactory
 from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
+
+if TYPE_CHECKING:
+    from twisted.internet.protocol import ServerFactory
 
 PEER = IPv4Address("TCP", "192.0.2.1", 54321)
 HOST = IPv4Address("TCP", "192.0.2.9", 8080)
