@@ -21,7 +21,6 @@ from neuronetz_twisted.relay.live import LiveCalls
 from neuronetz_twisted.stores.embedded import EmbeddedError, EmbeddedServers
 from neuronetz_twisted.stores.embedded.service import EmbeddedService
 from neuronetz_twisted.stores.faults import DatabaseFault
-from neuronetz_twisted.stores.migrate import owner_url, upgrade
 from neuronetz_twisted.stores.threads import in_own_thread
 from neuronetz_twisted.variables import EMBEDDED
 
@@ -83,9 +82,8 @@ class Gateway(MultiService):
         try:
             settings = await self._with_embedded_servers()
             if self._migrate:
-                migration = partial(upgrade, owner_url(settings))
                 # Not in the reactor's pool, which a stop of the process would wait for.
-                await in_own_thread(self._reactor, migration, "migration")
+                await in_own_thread(self._reactor, partial(_migrate, settings), "migration")
             parts = self._parts = self._wire(settings, self._reactor)
             for service in (*parts.services, parts.edge):
                 service.setServiceParent(self)
@@ -130,3 +128,10 @@ class Gateway(MultiService):
             database_admin_url=urls.database_admin_url or settings.database_admin_url,
             redis_url=urls.redis_url or settings.redis_url,
         )
+
+
+def _migrate(settings: Settings) -> None:
+    # Alembic would be a tenth of our memory, so only those who migrate load it.
+    from neuronetz_twisted.stores.migrate import owner_url, upgrade  # noqa: PLC0415
+
+    upgrade(owner_url(settings))

@@ -129,6 +129,18 @@ class Arrival:
     received: float
     principal: Principal | None = None
 
+    def of(self, principal: Principal) -> "Arrival":
+        """Give the same, from a caller who is known; `attrs.evolve` costs twice as much."""
+        return Arrival(
+            id=self.id,
+            client_id=self.client_id,
+            address=self.address,
+            user_agent=self.user_agent,
+            route=self.route,
+            received=self.received,
+            principal=principal,
+        )
+
 
 @frozen(kw_only=True)
 class Call:

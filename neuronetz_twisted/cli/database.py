@@ -10,6 +10,7 @@ from neuronetz_twisted.cli.output import Fault, show_one
 from neuronetz_twisted.cli.session import database_faults, embedded_postgres, loaded
 from neuronetz_twisted.config import Settings
 from neuronetz_twisted.stores import migrate as migrations
+from neuronetz_twisted.stores.revisions import BASE, known_revisions
 from neuronetz_twisted.variables import EMBEDDED
 
 
@@ -24,12 +25,12 @@ def migrate(*, revision: str, yes: bool, as_json: bool) -> None:
 
     Going back deletes what newer revisions stored.
     """
-    revisions = migrations.known_revisions()
+    revisions = known_revisions()
     target = revisions[-1] if revision == migrations.HEAD else revision
     if target not in revisions:
         raise Fault(f"there is no revision {revision!r}; there are: {', '.join(revisions)}, head")
     with database_faults(), _admin_url(loaded().settings) as url:
-        before = migrations.current(url) or migrations.BASE
+        before = migrations.current(url) or BASE
         if revisions.index(target) < revisions.index(before):
             confirm(f"Go back from {before} to {target} and lose what it stored?", yes=yes)
             migrations.downgrade(url, target)

@@ -70,11 +70,11 @@ def client_address(peer: str, forwarded: Sequence[bytes], trusted: TrustedProxie
     the right-most entry which is no trusted proxy, if the peer is one; the peer where an entry
     cannot be read or none is left.
     """
+    if not forwarded:
+        return _plain(peer)
     peer_address = _parsed(peer)
-    if peer_address is None:
-        return peer
-    if peer_address not in trusted:
-        return str(peer_address)
+    if peer_address is None or peer_address not in trusted:
+        return _plain(peer)
     for entry in reversed(b",".join(forwarded).split(b",")):
         text = entry.strip(b" \t")
         if not text:
@@ -109,6 +109,13 @@ def _entry(text: bytes) -> Address | None:
     word = text.decode("ascii")
     match = _IN_BRACKETS.fullmatch(word) or _V4_WITH_PORT.fullmatch(word)
     return _parsed(match[1] if match else word)
+
+
+@lru_cache(maxsize=REMEMBERED)
+def _plain(peer: str) -> str:
+    """A peer's address without its scope, IPv4 in IPv6 written as IPv4."""
+    address = _parsed(peer)
+    return peer if address is None else str(address)
 
 
 @lru_cache(maxsize=REMEMBERED)

@@ -9,7 +9,7 @@ from functools import partial
 from os import urandom
 from typing import Protocol
 
-from attrs import define, evolve, frozen
+from attrs import define, frozen
 from twisted.internet.defer import CancelledError
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
@@ -193,7 +193,8 @@ class Doors:
         length = request.head.length
         if length is not None and length > self.max_body_bytes:
             raise too_large(self.max_body_bytes)
-        if words(request.head.fields.get(b"expect", ())) not in ([], [b"100-continue"]):
+        expected = request.head.fields.get(b"expect")
+        if expected is not None and words(expected) not in ([], [b"100-continue"]):
             raise ExpectationFailed
 
     async def _identify(self, visit: Visit) -> None:
@@ -203,7 +204,7 @@ class Doors:
         )
         bucket = bucket_key(visit.arrival.address)
         principal = await self.identifier.identify(credential, bucket)
-        visit.arrival = evolve(visit.arrival, principal=principal)
+        visit.arrival = visit.arrival.of(principal)
 
     def refuse(self, request: GatewayRequest, refusal: Refusal) -> None:
         """Answer and record what is no request."""

@@ -200,7 +200,8 @@ def _keeps_alive(fields: Fields, *, modern: bool) -> bool:
 
 def _expects_100(fields: Fields) -> bool:
     """Whether the client waits to be invited (RFC 9110 10.1.1)."""
-    return words(fields.get(b"expect", ())) == [b"100-continue"]
+    values = fields.get(b"expect")
+    return values is not None and words(values) == [b"100-continue"]
 
 
 def words(values: Sequence[bytes]) -> list[bytes]:

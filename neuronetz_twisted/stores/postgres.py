@@ -29,7 +29,7 @@ from neuronetz_twisted.errors import DatabaseUnavailable
 from neuronetz_twisted.stores.engine import connection_arguments, service_engine
 from neuronetz_twisted.stores.faults import WrongSchema, lacks_schema, unavailable
 from neuronetz_twisted.stores.lifeline import Lifeline
-from neuronetz_twisted.stores.migrate import require_head
+from neuronetz_twisted.stores.revisions import require_head
 from neuronetz_twisted.stores.threads import (
     BoundedThreads,
     ThreadedReactor,
