@@ -27,6 +27,7 @@ class Gateway:
 
     def start(self, place: Place) -> Running:
         """Start it with an empty state directory, and make a key with its command line."""
+        _command(place, "migrate")
         program = launch(place)
         running = Running(name=self.name, label=self.label, program=program, port=place.port)
         try:
@@ -44,7 +45,7 @@ class Gateway:
 def launch(place: Place) -> Program:
     """Start the process; returns once it is ready."""
     program = Program(
-        [str(_PROGRAMS / "twistd"), "-n", "--pidfile=", "neuronetz", "--migrate"],
+        [str(_PROGRAMS / "twistd"), "-n", "--pidfile=", "neuronetz"],
         place.scratch / "gateway.log",
         environ(place),
     )

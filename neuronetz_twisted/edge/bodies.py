@@ -13,6 +13,8 @@ from neuronetz_twisted.errors import HeadersTooLarge, RequestTooLarge
 
 MAX_CHUNK_LINE_BYTES = 256
 MAX_TRAILER_BYTES = 4 * 1024
+MAX_OVERHEAD_BYTES = 32 * 1024
+"""So many bytes of lines, beside as many as there is content: each line costs what a read does."""
 
 _CHUNK_LINE = re.compile(rb"([0-9A-Fa-f]{1,16})(?:[ \t]*;[\t\x20-\x7e\x80-\xff]*)?")
 _TRAILER = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t\x20-\x7e\x80-\xff]*")
@@ -55,6 +57,7 @@ class ChunkedBody:
         self._left = limit
         self._in_chunk = 0
         self._line = b""
+        self._overhead_left = MAX_OVERHEAD_BYTES
         self._trailers: int | None = None
         self._behind_chunk = False
         self.done = False
@@ -89,6 +92,9 @@ class ChunkedBody:
         if not self._line.endswith(b"\r"):
             raise malformed("a line of a chunked body does not end in CRLF")
         line, self._line = self._line[:-1], b""
+        self._overhead_left -= len(line) + len(b"\r\n")
+        if self._overhead_left < 0:
+            raise malformed("its chunks are too small")
         self._read_line(line)
         return end + 1
 
@@ -119,6 +125,7 @@ class ChunkedBody:
         if size > self._left:
             raise too_large(self._limit)
         self._left -= size
+        self._overhead_left += size
         self._in_chunk = size
         if size == 0:
             self._trailers = 0

@@ -145,7 +145,8 @@ class Intake:
     def skip(self) -> bool:
         """Drop a body that nobody asked for, now or as it comes; False where that cannot be.
 
-        That is so for one over the limit, and for one that the client may never send.
+        That is so for one over the limit, for one that the client may never send, and for the rest
+        of one in chunks.
         """
         if self._body is None or self._head is None or self.in_doubt:
             return not self.in_doubt
@@ -155,6 +156,9 @@ class Intake:
         if b"expect" in self._head.fields and not self.pending:
             return False
         self._begin_upload(wanted=False)
+        if self.drops and length is None:
+            # Taking chunks apart costs more than they are worth to anybody.
+            self._upload, self.in_doubt = None, True
         return not self.in_doubt
 
     def hold(self, data: bytes) -> None:

@@ -12,6 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from neuronetz_twisted.edge.bodies import (
     MAX_CHUNK_LINE_BYTES,
+    MAX_OVERHEAD_BYTES,
     MAX_TRAILER_BYTES,
     ChunkedBody,
     LengthBody,
@@ -302,10 +303,18 @@ class TimeTests(SynchronousTestCase):
         self.assertFalse(take(pieces, 1 << 30).done)
         self.assertLess(process_time() - began, PROMPT_S)
 
+    def test_chunks_that_are_too_small(self) -> None:
+        """Lines may have as many bytes as there is content, and 32 KiB more."""
+        body = ChunkedBody(1 << 30)
+        fits = MAX_OVERHEAD_BYTES // 4
+        body.feed(b"1\r\nx\r\n" * fits)
+        with self.assertRaises(InvalidRequest):
+            body.feed(b"1\r\nx\r\n")
+
     def test_many_chunks(self) -> None:
         """The smallest ones, in one piece and in single bytes."""
-        self.prompt([b"1\r\nx\r\n" * (1 << 18)])
-        self.prompt(bytewise(b"1\r\nx\r\n" * (1 << 14)))
+        self.prompt([b"8\r\nxxxxxxxx\r\n" * (1 << 17)])
+        self.prompt(bytewise(b"8\r\nxxxxxxxx\r\n" * (1 << 13)))
 
     def test_large_chunks(self) -> None:
         """One of a megabyte, in pieces of a segment's size, and in small ones."""

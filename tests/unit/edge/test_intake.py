@@ -161,7 +161,6 @@ class IntakeTests(SynchronousTestCase):
             (3, b"ab", False, b""),
             (3, b"", False, b""),
             (None, b"3\r\nabc\r\n0\r\n\r\nGET", True, b"GET"),
-            (None, b"3\r\nabc\r\n", False, b""),
         ):
             with self.subTest(behind=behind):
                 self.setUp()
@@ -173,7 +172,11 @@ class IntakeTests(SynchronousTestCase):
                 )
 
     def test_not_to_be_skipped(self) -> None:
-        """One over the limit, and one that the client may never send."""
+        """One over the limit, one in chunks that is not here, one that may never be sent."""
+        self.begin(None, b"3\r\nabc\r\n")
+        self.assertFalse(self.intake.skip())
+        self.assertEqual((self.intake.drops, self.intake.deadline), (False, inf))
+        self.setUp()
         self.begin(LIMIT + 1)
         self.assertFalse(self.intake.skip())
         self.intake.begin(evolve(head(3), fields={b"expect": [b"a-pony"]}), b"", LIMIT)
