@@ -97,7 +97,10 @@ class Settings:
         "OLLAMA_AUTH_SCHEME", header_value, "Bearer", "word before the token"
     )
     ollama_connect_timeout_s: float = variable(
-        "OLLAMA_CONNECT_TIMEOUT_S", seconds(0.05, 600), "5", "time to connect to Ollama"
+        "OLLAMA_CONNECT_TIMEOUT_S",
+        seconds(0.05, 600),
+        "5",
+        "time to connect to Ollama, TLS included",
     )
     ollama_read_timeout_s: float = variable(
         "OLLAMA_READ_TIMEOUT_S",

@@ -8,6 +8,7 @@ follows redirects and offers gzip on every call.
 
 import re
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any
 
 from attrs import define, field
@@ -29,6 +30,7 @@ JSON_HEADERS = Headers({b"content-type": [b"application/json"]})
 """All that a request of ours has to say for itself; nothing of a client's (SPEC 2, R4)."""
 
 _BEHIND_SCHEME = len(b"https://")
+_HEADS_KEPT = 64
 _METHODS = frozenset({b"GET", b"POST"})
 _PATH = re.compile(rb"/[!-~]*")
 
@@ -40,10 +42,10 @@ class BytesProducer:
 
     body: bytes = field(repr=False)
     sent: Callable[[], None]
-    length: int = field(init=False)
 
-    @length.default
-    def _length_of_body(self) -> int:
+    @property
+    def length(self) -> int:
+        """The body's, in bytes."""
         return len(self.body)
 
     def startProducing(self, consumer: IConsumer) -> Deferred[None]:
@@ -88,6 +90,7 @@ class OllamaAgent:
         self._targets: dict[bytes, Target] = {
             backend.address_of(""): target_of(reactor, backend, connect_s) for backend in backends
         }
+        self._head_of = lru_cache(_HEADS_KEPT)(self._make_head)
 
     def request(
         self,
@@ -101,28 +104,30 @@ class OllamaAgent:
         Of `headers` only the content type goes out, and a body is a `BytesProducer`. Raises
         `ValueError` for whatever else, which is a fault of ours.
         """
-        begin = uri.find(b"/", _BEHIND_SCHEME)
-        base, path = uri[:begin], uri[begin:]
-        target = self._targets.get(base)
         body = _NO_BODY if bodyProducer is None else bodyProducer
-        if target is None or method not in _METHODS or not _PATH.fullmatch(path):
-            raise ValueError("not a request to one of the backends")
         if not isinstance(body, BytesProducer):
             raise ValueError("not a body that is there at once")  # noqa: TRY004 - as above
         types = None if headers is None else headers.getRawHeaders(b"content-type")
-        told = b"Content-Type: %b\r\n" % types[0] if types else b""
-        exchange = Exchange(
-            target,
-            b"%b %b%b%bContent-Length: %d\r\n\r\n%b"
-            % (method, path, target.head, told, body.length, body.body),
-            body.sent,
-        )
+        target, head = self._head_of(method, uri, types[0] if types else None)
+        content = body.body
+        exchange = Exchange(target, b"%b%d\r\n\r\n%b" % (head, len(content), content), body.sent)
         self._pool.run(exchange)
         return exchange.answer
 
     def close(self) -> Deferred[None]:
         """Close every connection; fires when nothing is left."""
         return self._pool.close()
+
+    def _make_head(
+        self, method: bytes, uri: bytes, content_type: bytes | None
+    ) -> tuple[Target, bytes]:
+        """Where a request goes, and its head up to the length of its body."""
+        begin = uri.find(b"/", _BEHIND_SCHEME)
+        target, path = self._targets.get(uri[:begin]), uri[begin:]
+        if target is None or method not in _METHODS or not _PATH.fullmatch(path):
+            raise ValueError("not a request to one of the backends")
+        told = b"" if content_type is None else b"Content-Type: %b\r\n" % content_type
+        return target, b"%b %b%b%bContent-Length: " % (method, path, target.head, told)
 
 
 class OllamaClient(HTTPClient):

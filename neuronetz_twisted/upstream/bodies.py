@@ -36,7 +36,7 @@ class BoundedBody(Protocol):
         """The body is over."""
         if self.done.called:
             return
-        if reason.check(ResponseDone):
+        if isinstance(reason.value, ResponseDone):
             self.done.callback(b"".join(self._pieces))
         else:
             self.done.errback(UpstreamNonsense("an answer was cut short"))

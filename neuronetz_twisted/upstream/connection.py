@@ -15,14 +15,16 @@ from typing import cast
 from attrs import define, field
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionDone
+from twisted.internet.interfaces import IHandshakeListener
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 from twisted.web.client import ResponseDone, ResponseFailed, ResponseNeverReceived
 from twisted.web.http import PotentialDataLoss
 from twisted.web.iweb import IResponse
+from zope.interface import implementer
 
 from neuronetz_twisted.errors import UpstreamNonsense
-from neuronetz_twisted.transports import IStreamTransport, tune, writer_of
+from neuronetz_twisted.transports import IStreamTransport, tune, unsent_bytes, writer_of
 from neuronetz_twisted.upstream.answer_parser import AnswerParser
 from neuronetz_twisted.upstream.response import Body, Response
 from neuronetz_twisted.upstream.targets import Target
@@ -100,12 +102,20 @@ class Keeper(Typed):
         ...
 
 
+@implementer(IHandshakeListener)
 class Connection(Protocol):
-    """Sends one request after the other, and reads their answers."""
+    """Sends one request after the other, and reads their answers.
+
+    `ready` fires, where TLS comes first, when it has shaken hands with the host that was meant; it
+    fails with `ResponseNeverReceived`, and cancelling it closes the connection.
+    """
 
     def __init__(self, target: Target, pool: Keeper) -> None:
         self.target = target
         self.idle_since = 0.0
+        self.ready: Deferred[Connection] | None = None
+        if target.secure:
+            self.ready = Deferred(lambda _: self.close())
         self._pool = pool
         self._parser = AnswerParser()
         self._exchange: Exchange | None = None
@@ -124,6 +134,11 @@ class Connection(Protocol):
         tune(self._transport)
         self._write = writer_of(self._transport)
         self._pool.made(self)
+
+    def handshakeCompleted(self) -> None:
+        """Be ready under TLS; the host's certificate was judged by then."""
+        if self.ready is not None:
+            self.ready.callback(self)
 
     def ask(self, exchange: Exchange) -> None:
         """Send a request, on a place that the pool has given."""
@@ -182,6 +197,8 @@ class Connection(Protocol):
         exchange, self._exchange = self._exchange, None
         body, self._body = self._body, None
         self._pool.lost(self)
+        if self.ready is not None and not self.ready.called:
+            self.ready.errback(ResponseNeverReceived([reason]))
         if exchange is not None and body is None and self._is_stale(exchange):
             exchange.retried = True
             self._pool.again(exchange)
@@ -228,7 +245,8 @@ class Connection(Protocol):
     def _release(self) -> None:
         """Give the place back before anybody hears of the end, who might want it at once."""
         self._body = None
-        if not self._parser.reusable:
+        if not self._parser.reusable or unsent_bytes(self._transport):
+            # A host may answer before it has read: the rest would stand before the next request.
             self.abort()
             return
         self._exchange = None

@@ -1,4 +1,4 @@
-"""A deadline for several waits, one after the other, that says truthfully why each ended."""
+"""Deadlines for several waits, one after the other, that say truthfully why each ended."""
 
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -13,15 +13,52 @@ T = TypeVar("T")
 
 
 @define(eq=False)
-class Deadline:
-    """One timer for all waits of one piece of work; as a context it ends with the work.
-
-    When it passes, the Deferred that is awaited is cancelled, and must fail with `CancelledError`
-    then, as those of our own agent do.
-    """
+class Timeouts:
+    """Deadlines of one length, which pass in the order in which they start: one timer for all."""
 
     _clock: IReactorTime
+    _seconds: float
+    _due: "dict[Deadline, float]" = field(factory=dict, init=False)
     _timer: IDelayedCall | None = field(default=None, init=False)
+
+    def start(self, deadline: "Deadline") -> None:
+        """Let it pass in due time."""
+        self._due[deadline] = self._clock.seconds() + self._seconds
+        if self._timer is None:
+            self._timer = self._clock.callLater(self._seconds, self._pass)
+
+    def end(self, deadline: "Deadline") -> None:
+        """Let it not pass; without deadlines there is no timer."""
+        if self._due.pop(deadline, None) is None or self._due:
+            return
+        # While deadlines pass there is none to cancel, and `_pass` sees to the next.
+        if self._timer is not None and self._timer.active():
+            self._timer.cancel()
+            self._timer = None
+
+    def _pass(self) -> None:
+        now = self._clock.seconds()
+        while self._due:
+            deadline, due = next(iter(self._due.items()))
+            if due > now:
+                self._timer = self._clock.callLater(due - now, self._pass)
+                return
+            del self._due[deadline]
+            deadline.expire()
+        self._timer = None
+
+
+@define(eq=False)
+class Deadline:
+    """For all waits of one piece of work; as a context it ends with the work.
+
+    When it passes, the Deferred that is awaited is cancelled, and must fail with `CancelledError`
+    then, as those of our own agent do. The context raises `DeadlinePassed` in its place; a cancel
+    from outside stays a `CancelledError`.
+    """
+
+    _timeouts: Timeouts
+    _started: bool = field(default=False, init=False)
     _awaited: Deferred[Any] | None = field(default=None, init=False)
     _passed: bool = field(default=False, init=False)
 
@@ -34,30 +71,28 @@ class Deadline:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if self._timer is not None and self._timer.active():
-            self._timer.cancel()
+        self._awaited = None
+        if self._passed:
+            if isinstance(error, CancelledError):
+                raise DeadlinePassed from None
+        elif self._started:
+            self._timeouts.end(self)
 
-    def start(self, seconds: float) -> None:
+    def start(self) -> None:
         """Let it run; where it runs already, it goes on."""
-        if self._timer is None:
-            self._timer = self._clock.callLater(seconds, self._pass)
+        if not self._started:
+            self._started = True
+            self._timeouts.start(self)
 
-    async def wait(self, inner: Deferred[T]) -> T:
-        """What `inner` says; raises `DeadlinePassed` at the deadline, and then closes `inner`.
-
-        A cancel from outside stays a `CancelledError`.
-        """
+    def wait(self, inner: Deferred[T]) -> Deferred[T]:
+        """Bound the wait for `inner`, which is cancelled at the deadline; gives it back."""
         self._awaited = inner
         if self._passed:
             inner.cancel()
-        try:
-            return await inner
-        except CancelledError:
-            if self._passed:
-                raise DeadlinePassed from None
-            raise
+        return inner
 
-    def _pass(self) -> None:
+    def expire(self) -> None:
+        """Pass: it is time."""
         self._passed = True
         if self._awaited is not None:
             self._awaited.cancel()

@@ -25,7 +25,8 @@ from neuronetz_twisted.seams import CatalogStore
 from neuronetz_twisted.upstream.agent import OllamaClient
 from neuronetz_twisted.upstream.backends import Backend
 from neuronetz_twisted.upstream.bodies import is_encoded, read_bounded
-from neuronetz_twisted.upstream.deadline import Deadline
+from neuronetz_twisted.upstream.causes import cause_of
+from neuronetz_twisted.upstream.deadline import Deadline, Timeouts
 from neuronetz_twisted.upstream.open import CONNECTION_FAILURES, OK
 from neuronetz_twisted.upstream.pool import PoolFull
 from neuronetz_twisted.upstream.tags import details_of, listings_of, version_of
@@ -50,6 +51,11 @@ class Poller:
     client: OllamaClient
     min_version: tuple[int, int, int]
     _details: dict[str, Mapping[str, Any]] = field(factory=dict, init=False)
+    _timeouts: Timeouts = field(init=False)
+
+    @_timeouts.default
+    def _make_timeouts(self) -> Timeouts:
+        return Timeouts(self.clock, POLL_TIMEOUT_S)
 
     async def listings(self, backend: Backend) -> Mapping[str, Mapping[str, Any]]:
         """The models of one backend. Raises `PollFailed`."""
@@ -82,13 +88,13 @@ class Poller:
         self, backend: Backend, method: bytes, path: str, body: bytes | None = None
     ) -> bytes:
         try:
-            with Deadline(self.clock) as deadline:
-                deadline.start(POLL_TIMEOUT_S)
+            with Deadline(self._timeouts) as deadline:
+                deadline.start()
                 asked = self.client.ask(method, backend.address_of(path), body)
                 response = await deadline.wait(asked)
                 content = await deadline.wait(read_bounded(response, MAX_ANSWER_BYTES))
         except (DeadlinePassed, PoolFull, UpstreamNonsense, *CONNECTION_FAILURES) as error:
-            raise PollFailed(f"{path}: {type(error).__name__}") from None
+            raise PollFailed(f"{path}: {cause_of(error)}") from None
         if response.code != OK or is_encoded(response):
             raise PollFailed(f"{path}: status {response.code}")
         return content

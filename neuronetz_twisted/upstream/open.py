@@ -27,7 +27,8 @@ from neuronetz_twisted.errors import (
 from neuronetz_twisted.upstream.agent import OllamaClient
 from neuronetz_twisted.upstream.backends import Backend
 from neuronetz_twisted.upstream.bodies import is_encoded, read_bounded
-from neuronetz_twisted.upstream.deadline import Deadline
+from neuronetz_twisted.upstream.causes import cause_of
+from neuronetz_twisted.upstream.deadline import Deadline, Timeouts
 from neuronetz_twisted.upstream.pool import PoolFull
 from neuronetz_twisted.upstream.refusals import NOT_FOUND, is_our_fault, refusal_of
 from neuronetz_twisted.upstream.stream import LineStream
@@ -62,6 +63,11 @@ class Backends:
     backends: Mapping[str, Backend]
     read_timeout_s: float
     model_missing: Callable[[], object]
+    timeouts: Timeouts = field(init=False)
+
+    @timeouts.default
+    def _make_timeouts(self) -> Timeouts:
+        return Timeouts(self.clock, self.read_timeout_s)
 
     async def open(self, ticket: Ticket, sent: Callable[[str], None]) -> LineStream:
         """The stream of the first backend that answers (seams.Upstream)."""
@@ -84,7 +90,11 @@ class Backends:
 
 @define
 class _Attempt:
-    """One request to one backend; every way out that gives no stream closes the connection."""
+    """One request to one backend.
+
+    A way out that gives no stream closes the connection, unless the answer has ended as its framing
+    says, as refusals do: then it is idle again, and kept for the next request.
+    """
 
     _owner: Backends
     _backend: Backend
@@ -94,7 +104,7 @@ class _Attempt:
 
     @_deadline.default
     def _make_deadline(self) -> Deadline:
-        return Deadline(self._owner.clock)
+        return Deadline(self._owner.timeouts)
 
     async def run(self) -> LineStream:
         """Ask, and wait for the first frame."""
@@ -109,7 +119,7 @@ class _Attempt:
         except UpstreamNonsense as error:
             raise UpstreamFailed(why=f"nonsense: {error}") from None
         except CONNECTION_FAILURES as error:
-            raise UpstreamFailed(why=type(error).__name__) from None
+            raise UpstreamFailed(why=cause_of(error)) from None
 
     def _ask(self) -> Deferred[IResponse]:
         request = self._ticket.call.request
@@ -119,7 +129,7 @@ class _Attempt:
         return self._owner.client.ask(b"POST", url, body, self._sent)
 
     def _sent(self) -> None:
-        self._deadline.start(self._owner.read_timeout_s)
+        self._deadline.start()
         self._on_sent(self._backend.name)
 
     async def _refusal(self, response: IResponse) -> Refusal:

@@ -7,6 +7,7 @@ as long as there are places; what is idle keeps no place, and makes room for wha
 from collections.abc import Iterator
 from functools import partial
 from itertools import chain
+from typing import Any
 
 from attrs import define, field
 from twisted.internet.defer import Deferred
@@ -24,6 +25,9 @@ IDLE_S = 30.0
 
 DRAIN_S = 1.0
 """How long a host may take to end its answer behind the final frame."""
+
+WARN_AGAIN_S = 60.0
+"""How often the log says that requests were turned away."""
 
 _log = Logger()
 
@@ -47,6 +51,11 @@ class _Factory(Factory):
         return Connection(self._target, self._pool)
 
 
+def _when_ready(connection: Any) -> Deferred[IProtocol]:
+    ready: Deferred[IProtocol] = connection.ready
+    return ready
+
+
 def _idle_since(connection: Connection) -> float:
     return connection.idle_since
 
@@ -55,7 +64,9 @@ def _idle_since(connection: Connection) -> float:
 class Pool:
     """Runs exchanges, at most `places` at a time, over at most as many connections.
 
-    `wait_s` bounds the wait in line, `connect_s` the time to connect, names included, in seconds.
+    `wait_s` bounds the wait in line, `connect_s` the time to connect, names and TLS included, in
+    seconds. The log says, once a minute at most, when requests are turned away, and when the line
+    moves again.
     """
 
     clock: IReactorTime
@@ -71,6 +82,8 @@ class Pool:
     _sweep: IDelayedCall | None = field(default=None, init=False)
     _draining: dict[Connection, float] = field(factory=dict, init=False)
     _drain_timer: IDelayedCall | None = field(default=None, init=False)
+    _crowded: bool = field(default=False, init=False)
+    _warn_from: float = field(default=0.0, init=False)
     _closed: bool = field(default=False, init=False)
     _closers: list[Deferred[None]] = field(factory=list, init=False)
 
@@ -84,7 +97,7 @@ class Pool:
             self._line[exchange] = self.clock.callLater(self.wait_s, self._give_up, exchange)
             exchange.stop = partial(self._leave_line, exchange)
         else:
-            exchange.fail(PoolFull())
+            self._turn_away(exchange, "the line is full")
 
     def close(self) -> Deferred[None]:
         """Close everything; fires when nothing is left. What is asked from now on fails."""
@@ -129,6 +142,9 @@ class Pool:
             exchange = next(iter(self._line))
             self._leave_line(exchange)
             self._enter(exchange)
+        elif self._crowded:
+            self._crowded = False
+            _log.info("a place at the model hosts is free again")
 
     def drains(self, connection: Connection) -> None:
         """Give the host a moment to end its answer."""
@@ -174,6 +190,8 @@ class Pool:
             min(self._all_idle(), key=_idle_since).close()
         target = exchange.target
         connecting = target.endpoint.connect(_Factory(target, self))
+        if target.secure:
+            connecting.addCallback(_when_ready)
         connecting.addTimeout(self.connect_s, self.clock, lambda *_: Failure(TimeoutError()))
         self._connecting[exchange] = connecting
         exchange.stop = connecting.cancel
@@ -201,6 +219,19 @@ class Pool:
 
     def _give_up(self, exchange: Exchange) -> None:
         del self._line[exchange]
+        self._turn_away(exchange, "the line did not move in time")
+
+    def _turn_away(self, exchange: Exchange, reason: str) -> None:
+        now = self.clock.seconds()
+        if now >= self._warn_from:
+            self._crowded = True
+            self._warn_from = now + WARN_AGAIN_S
+            _log.warn(
+                "a request was turned away: all {places} places at the model hosts are taken"
+                " (OLLAMA_MAX_CONNECTIONS), and {reason}",
+                places=self.places,
+                reason=reason,
+            )
         exchange.fail(PoolFull())
 
     def _all_idle(self) -> Iterator[Connection]:

@@ -120,12 +120,12 @@ class Response:
 
     _head: Head
     _body: Body
-    code: int = field(init=False)
     request: Any = field(default=None, init=False)
     previousResponse: IResponse | None = field(default=None, init=False)
 
-    @code.default
-    def _code_of_head(self) -> int:
+    @property
+    def code(self) -> int:
+        """The status."""
         return self._head.code
 
     @property

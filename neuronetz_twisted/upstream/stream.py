@@ -101,7 +101,7 @@ class LineStream(Protocol):
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """The body is over."""
-        whole = reason.check(ResponseDone) is not None
+        whole = isinstance(reason.value, ResponseDone)
         if whole and self._splitter.unfinished:
             # Ollama answers an empty request with one object and no line feed.
             self.dataReceived(b"\n")

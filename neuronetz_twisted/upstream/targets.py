@@ -26,11 +26,13 @@ _IPV4 = 4
 class Target:
     """One backend as its connections know it.
 
-    `head` follows the path in each request: version, `Host` and the backend's own token.
+    `head` follows the path in each request: version, `Host` and the backend's own token. A
+    connection that is `secure` is not there before TLS has shaken hands.
     """
 
     endpoint: IStreamClientEndpoint
     head: bytes = field(repr=False)
+    secure: bool = False
 
 
 def target_of(reactor: Any, backend: Backend, connect_timeout_s: float) -> Target:
@@ -40,7 +42,8 @@ def target_of(reactor: Any, backend: Backend, connect_timeout_s: float) -> Targe
     host = name if is_address(name) else idna.encode(name).decode("ascii")
     port = parts.port or _PORTS[parts.scheme]
     endpoint = _endpoint(reactor, host, port, connect_timeout_s)
-    if parts.scheme == "https":
+    secure = parts.scheme == "https"
+    if secure:
         endpoint = wrapClientTLS(optionsForClientTLS(host), endpoint)
     shown = f"[{host}]" if ":" in host else host
     if port != _PORTS[parts.scheme]:
@@ -48,7 +51,8 @@ def target_of(reactor: Any, backend: Backend, connect_timeout_s: float) -> Targe
     fields = [(b"Host", shown.encode("ascii"))]
     if backend.token_header is not None:
         fields.append(backend.token_header)
-    return Target(endpoint, b" HTTP/1.1\r\n" + b"".join(b"%b: %b\r\n" % each for each in fields))
+    head = b" HTTP/1.1\r\n" + b"".join(b"%b: %b\r\n" % each for each in fields)
+    return Target(endpoint, head, secure)
 
 
 def _endpoint(

@@ -1,5 +1,8 @@
 """The end of an answer behind its final frame: nobody reads it, the connection may be kept."""
 
+from typing import Any
+
+from twisted.internet.abstract import FileDescriptor
 from twisted.internet.defer import Deferred
 from twisted.internet.protocol import Protocol
 from twisted.trial.unittest import SynchronousTestCase
@@ -92,6 +95,16 @@ class DrainTests(SynchronousTestCase):
         self.wire.break_down()
         self.clock.advance(DRAIN_S)
         self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_answered_before_it_was_read(self) -> None:
+        """What is left of one request must not stand before the next one."""
+        below: Any = self.wire
+        below.transport = FileDescriptor(self.clock)
+        below.transport.dataBuffer = b"the rest of a prompt"
+        self.stream.finish()
+        self.wire.send(LAST_CHUNK)
+        self.network.turn()
+        self.assertTrue(self.wire.lost)
 
     def test_agent_that_closes(self) -> None:
         """No timer outlives it."""

@@ -160,17 +160,17 @@ class FailureTests(BackendsTestCase):
 
     def test_no_head(self) -> None:
         """Whatever keeps a head from coming is a failed upstream."""
-        for failure in (
-            error.ConnectionRefusedError(),
-            error.TimeoutError(),
-            error.DNSLookupError(),
-            ResponseNeverReceived([Failure(ConnectionResetError())]),
+        for failure, why in (
+            (error.ConnectionRefusedError(), "ConnectionRefusedError"),
+            (error.TimeoutError(), "TimeoutError"),
+            (error.DNSLookupError(), "DNSLookupError"),
+            (ResponseNeverReceived([Failure(ConnectionResetError())]), "ConnectionResetError"),
         ):
             with self.subTest(failure=failure):
                 self.setUp()
                 opening = self.open()
                 self.last.fail(failure)
-                self.refused(opening, UpstreamFailed, type(failure).__name__)
+                self.refused(opening, UpstreamFailed, why)
 
     def test_nonsense_instead_of_the_first_frame(self) -> None:
         """A first line that is no frame is a failed upstream, and closed at once."""

@@ -1,5 +1,7 @@
 """Places, the line for them, connections that are kept, and a close that leaves nothing."""
 
+from typing import cast
+
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.error import (
     ConnectionAborted,
@@ -7,13 +9,14 @@ from twisted.internet.error import (
     TimeoutError,  # noqa: A004 - Twisted's own
 )
 from twisted.internet.interfaces import IProtocol, IProtocolFactory, IStreamClientEndpoint
+from twisted.logger import ILogObserver, LogEvent, formatEvent, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.client import ResponseNeverReceived
 from twisted.web.iweb import IResponse
 from zope.interface import implementer
 
 from neuronetz_twisted.upstream.connection import Exchange
-from neuronetz_twisted.upstream.pool import IDLE_S, Pool, PoolFull
+from neuronetz_twisted.upstream.pool import IDLE_S, WARN_AGAIN_S, Pool, PoolFull
 from neuronetz_twisted.upstream.targets import Target
 from tests.unit.upstream.network import (
     CONNECT_S,
@@ -127,6 +130,73 @@ class LineTests(PoolTestCase):
         self.assertNoResult(third)
         self.ask()
         self.assertEqual(len(self.network.attempts), 4)
+
+
+class LineLogTests(PoolTestCase):
+    """What the log says of a line that is full."""
+
+    def setUp(self) -> None:
+        """Every place is taken, and the line is full."""
+        super().setUp()
+        self.logged: list[LogEvent] = []
+        keep = cast("ILogObserver", self.logged.append)
+        globalLogPublisher.addObserver(keep)
+        self.addCleanup(globalLogPublisher.removeObserver, keep)
+        (self.wire, _) = self.idle("a", "a")
+        self.answers = [self.ask() for _ in range(4)]
+
+    def lines(self) -> list[str]:
+        """What was logged since last asked."""
+        lines = [f"{event['log_level'].name}: {formatEvent(event)}" for event in self.logged]
+        self.logged.clear()
+        return lines
+
+    def test_full(self) -> None:
+        """The first who is turned away is told of, with the setting; the next ones are not."""
+        self.assertEqual(self.lines(), [])
+        for _ in range(3):
+            self.failureResultOf(self.ask(), PoolFull)
+        (line,) = self.lines()
+        self.assertTrue(line.startswith("warn: "))
+        self.assertIn("all 2 places", line)
+        self.assertIn("OLLAMA_MAX_CONNECTIONS", line)
+        self.assertIn("the line is full", line)
+
+    def test_waited_in_vain(self) -> None:
+        """So is who waited in vain, once for all of them."""
+        self.clock.advance(WAIT_S)
+        (line,) = self.lines()
+        self.assertIn("did not move in time", line)
+        for answer in self.answers[2:]:
+            self.failureResultOf(answer, PoolFull)
+
+    def test_again(self) -> None:
+        """It is told again after a minute."""
+        self.failureResultOf(self.ask(), PoolFull)
+        self.lines()
+        self.clock.advance(WAIT_S)
+        for answer in self.answers[2:]:
+            self.failureResultOf(answer, PoolFull)
+        self.clock.advance(WARN_AGAIN_S - WAIT_S - 0.1)
+        self.assertEqual(self.lines(), [])
+        waiting = [self.ask(), self.ask()]
+        self.clock.advance(0.1)
+        self.failureResultOf(self.ask(), PoolFull)
+        self.assertEqual(len(self.lines()), 1)
+        self.cancel(*waiting)
+
+    def test_over(self) -> None:
+        """When a place is free that nobody waits for, that is told once."""
+        self.failureResultOf(self.ask(), PoolFull)
+        self.lines()
+        for _ in range(2):
+            self.wire.send(EMPTY)
+        self.assertEqual(self.lines(), [])
+        for _ in range(2):
+            self.wire.send(EMPTY)
+            self.ask()
+        (line,) = self.lines()
+        self.assertTrue(line.startswith("info: "))
 
 
 class ConnectTests(PoolTestCase):

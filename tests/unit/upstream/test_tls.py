@@ -8,24 +8,31 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from twisted.internet import reactor
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.endpoints import TCP4ClientEndpoint, wrapClientTLS
+from twisted.internet.error import (
+    ConnectionAborted,
+    TimeoutError,  # noqa: A004 - Twisted's own
+)
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.internet.ssl import Certificate, PrivateCertificate, optionsForClientTLS
 from twisted.python.failure import Failure
-from twisted.trial.unittest import TestCase
+from twisted.trial.unittest import SynchronousTestCase, TestCase
 from twisted.web.client import ResponseNeverReceived
 from twisted.web.iweb import IResponse
 
+from neuronetz_twisted.upstream.agent import BytesProducer
+from neuronetz_twisted.upstream.backends import Backend
 from neuronetz_twisted.upstream.bodies import read_bounded
+from neuronetz_twisted.upstream.causes import cause_of
 from neuronetz_twisted.upstream.connection import Exchange
 from neuronetz_twisted.upstream.pool import Pool
 from neuronetz_twisted.upstream.targets import Target
-from tests.unit.upstream.network import CHUNKED, LAST_CHUNK, chunk, read
+from tests.unit.upstream.network import CHUNKED, CONNECT_S, LAST_CHUNK, Network, chunk, read
 
 
-def made_certificate(name: str) -> PrivateCertificate:
-    """Make a certificate that is its own authority."""
+def made_certificate(name: str, days_left: float = 1) -> PrivateCertificate:
+    """Make a certificate that is its own authority, valid from yesterday on."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     now = datetime.now(UTC)
@@ -36,7 +43,7 @@ def made_certificate(name: str) -> PrivateCertificate:
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
+        .not_valid_after(now + timedelta(days=days_left))
         .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
         .sign(key, hashes.SHA256())
     )
@@ -97,6 +104,7 @@ class TLSTests(TestCase):
     def setUp(self) -> None:
         """A host called `host.test`, and a pool of one place."""
         self.hosts = Hosts()
+        self.sent = 0
         self.certificate = made_certificate("host.test")
         kernel = cast("Any", reactor)
         self.port = kernel.listenSSL(
@@ -110,11 +118,17 @@ class TLSTests(TestCase):
         """Make the host a target under a name."""
         plain = TCP4ClientEndpoint(reactor, "127.0.0.1", self.port.getHost().port)
         trust = Certificate.loadPEM(self.certificate.dumpPEM().split(b"-----BEGIN PRIV")[0])
-        return Target(wrapClientTLS(optionsForClientTLS(name, trustRoot=trust), plain), b"")
+        return Target(
+            wrapClientTLS(optionsForClientTLS(name, trustRoot=trust), plain), b"", secure=True
+        )
+
+    def note_sent(self) -> None:
+        """Count."""
+        self.sent += 1
 
     def ask(self, target: Target, request: bytes) -> Deferred[IResponse]:
         """Send a request."""
-        exchange = Exchange(target, request, lambda: None)
+        exchange = Exchange(target, request, self.note_sent)
         self.pool.run(exchange)
         return exchange.answer
 
@@ -138,6 +152,75 @@ class TLSTests(TestCase):
     async def test_another_host(self) -> None:
         """A certificate for another name fails the request, whose bytes nobody gets."""
         answer = self.ask(self.target("other.test"), b"request")
-        await self.assertFailure(answer, ResponseNeverReceived)
+        failure: Any = await self.assertFailure(answer, ResponseNeverReceived)
+        self.assertEqual(cause_of(failure), "VerificationError")
         (end,) = self.hosts.ends
-        self.assertEqual(end.asked, b"")
+        self.assertEqual((end.asked, self.sent), (b"", 0))
+
+    async def test_expired(self) -> None:
+        """A certificate that is over is named as what it is, and nothing counts as sent."""
+        self.certificate = made_certificate("host.test", days_left=-0.5)
+        kernel = cast("Any", reactor)
+        self.port.stopListening()
+        self.port = kernel.listenSSL(
+            0, self.hosts, self.certificate.options(), interface="127.0.0.1"
+        )
+        self.addCleanup(self.port.stopListening)
+        failure: Any = await self.assertFailure(
+            self.ask(self.target("host.test"), b"request"), ResponseNeverReceived
+        )
+        self.assertEqual(cause_of(failure), "TLSError: certificate verify failed")
+        self.assertEqual(self.sent, 0)
+
+
+class HandshakeTests(SynchronousTestCase):
+    """A host that accepts, and never shakes hands."""
+
+    def setUp(self) -> None:
+        """A request is on its way to it."""
+        self.network = Network()
+        backend = Backend(name="a", url="https://192.0.2.1")
+        self.agent = self.network.agent(backend, places=1)
+        self.sent: list[str] = []
+        body = BytesProducer(b"{}", lambda: self.sent.append("sent"))
+        self.answer = self.agent.request(b"POST", b"https://192.0.2.1/api/chat", None, body)
+        self.network.reactor.advance(1)
+        self.wire = self.network.connect()
+        self.assertNotEqual(self.wire.taken(), b"")
+
+    def at_rest(self) -> None:
+        """The connection is closed, nothing was sent, and the place is free."""
+        self.assertTrue(self.wire.disconnected or self.wire.lost)
+        self.network.turn()
+        self.assertEqual((self.sent, self.network.reactor.getDelayedCalls()), ([], []))
+        closed = self.agent.close()
+        self.successResultOf(closed)
+
+    def test_time(self) -> None:
+        """The time to connect includes it."""
+        self.network.reactor.advance(CONNECT_S - 1.1)
+        self.assertNoResult(self.answer)
+        self.network.reactor.advance(0.1)
+        self.failureResultOf(self.answer, TimeoutError)
+        self.at_rest()
+
+    def test_cancel(self) -> None:
+        """A cancel closes the connection."""
+        self.answer.cancel()
+        self.failureResultOf(self.answer, CancelledError)
+        self.at_rest()
+
+    def test_lost(self) -> None:
+        """A loss is told with its reason."""
+        self.wire.break_down()
+        failure = self.failureResultOf(self.answer, ResponseNeverReceived)
+        self.assertEqual(cause_of(failure.value), "ConnectionLost")
+        self.at_rest()
+
+    def test_close(self) -> None:
+        """The agent's close ends it too."""
+        closed = self.agent.close()
+        self.network.turn()
+        self.successResultOf(closed)
+        self.failureResultOf(self.answer, ConnectionAborted)
+        self.at_rest()
