@@ -17,6 +17,7 @@ from neuronetz_twisted.audit.log import AuditLog
 from neuronetz_twisted.config import Settings
 from neuronetz_twisted.edge.address import TrustedProxies
 from neuronetz_twisted.edge.connections import ConnectionLimits
+from neuronetz_twisted.edge.deadlines import STALL_S
 from neuronetz_twisted.edge.dispatch import Dispatch
 from neuronetz_twisted.edge.doors import Doors
 from neuronetz_twisted.edge.pages import Pages
@@ -42,11 +43,11 @@ from neuronetz_twisted.upstream.backends import backends_of
 from neuronetz_twisted.upstream.discovery import POLL_TIMEOUT_S, Discovery, Poller
 from neuronetz_twisted.upstream.open import Backends
 
-CLIENT_STALL_S = 120.0
-"""How long a client may read nothing of a stream (SPEC 8)."""
-
 POLL_CONNECTIONS = 2
 """One is polled after the other; a second place is for a poll whose predecessor still closes."""
+
+DESCRIPTORS_PER_THREAD = 2
+"""A connection to the database, and the duplicate by which a call on it can be ended."""
 
 
 def _database(settings: Settings, reactor: Any) -> DatabaseThreads:
@@ -110,7 +111,7 @@ def _upstream(
 def _relay(settings: Settings, reactor: Any) -> Relay:
     limits = RelayLimits(
         idle_s=settings.ollama_read_timeout_s,
-        stall_s=CLIENT_STALL_S,
+        stall_s=STALL_S,
         max_folded_bytes=settings.max_response_bytes,
     )
     return Relay(reactor, limits)
@@ -147,8 +148,10 @@ def _readiness(
 
 
 def _connection_limits(settings: Settings, proxies: ProxyNames) -> ConnectionLimits:
+    upstream = settings.ollama_max_connections + POLL_CONNECTIONS
+    database = DESCRIPTORS_PER_THREAD * settings.database_pool_size
     return ConnectionLimits(
-        total=clients_within(settings.max_connections, settings.ollama_max_connections),
+        total=clients_within(settings.max_connections, upstream + database),
         per_address=settings.max_connections_per_address,
         exempt=proxies.is_trusted,
     )

@@ -7,6 +7,7 @@ send at once; what does not fit goes the ordinary way, so that back-pressure wor
 
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from twisted.internet.abstract import FileDescriptor
@@ -48,14 +49,16 @@ def tune(transport: ITransport) -> None:
     """Send small writes at once, and let back-pressure bite early.
 
     The kernel would take megabytes for a client that does not read; to the other end that looks
-    like a client that does.
+    like a client that does. Nothing is raised for a peer that has gone already.
     """
     below = _descriptor(transport)
     if isinstance(below, Connection):
         handle = below.getHandle()
-        handle.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
-        if handle.family in {socket.AF_INET, socket.AF_INET6}:
-            below.setTcpNoDelay(True)
+        # macOS refuses options of a connection that was reset; the next read finds that out.
+        with suppress(OSError):
+            handle.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
+            if handle.family in {socket.AF_INET, socket.AF_INET6}:
+                below.setTcpNoDelay(True)
 
 
 def unsent_bytes(transport: ITransport) -> int:

@@ -2,6 +2,7 @@
 
 import select
 import socket
+import sys
 from contextlib import suppress
 from types import TracebackType
 from typing import Self
@@ -11,6 +12,9 @@ from attrs import define, field
 from tests.http_client import HOST
 
 PER_ADDRESS = 200
+WITHOUT_ADDRESSES = "the loopback of macOS has one address" if sys.platform == "darwin" else None
+"""Why these tests are skipped, where they are."""
+
 BEGINNING = b"POST /api/chat HTTP/1.1\r\nHost: gateway\r\nX-Padding: "
 
 

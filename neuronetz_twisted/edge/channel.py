@@ -11,48 +11,37 @@ answer, for nobody could say where the next request begins (RFC 9112 9.6, 11.2).
 
 from functools import partial
 from math import inf
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IAddress, IDelayedCall, IPushProducer, ISSLTransport
-from twisted.internet.protocol import Protocol, connectionDone
+from twisted.internet.interfaces import IDelayedCall, IPushProducer
+from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
 
-from neuronetz_twisted.edge.deadlines import (
-    CUT_1_0_S,
-    CUT_S,
-    DRAIN_S,
-    HEAD_S,
-    KEEP_ALIVE_S,
-    REQUESTS_PER_TURN,
-    STALL_S,
-)
+from neuronetz_twisted.edge.deadlines import HEAD_S, KEEP_ALIVE_S, REQUESTS_PER_TURN, STALL_S
 from neuronetz_twisted.edge.framing import HTTP_1_0, RequestHead, unreadable_head
 from neuronetz_twisted.edge.heads import HeadReader
 from neuronetz_twisted.edge.intake import Intake
 from neuronetz_twisted.edge.leaving import Closing, WayOut
 from neuronetz_twisted.edge.pace import Pace
+from neuronetz_twisted.edge.peer import PeerProtocol
 from neuronetz_twisted.edge.request import GatewayRequest
 from neuronetz_twisted.edge.responses import CONTINUE
 from neuronetz_twisted.errors import Refusal, RequestTimeout
-from neuronetz_twisted.transports import IStreamTransport, tune, writer_of
 
 if TYPE_CHECKING:
     from neuronetz_twisted.edge.site import GatewaySite
 
 
-class GatewayChannel(Protocol):
+class GatewayChannel(PeerProtocol):
     """One connection (a `Connection` of connections.py)."""
 
     factory: "GatewaySite"
 
     def connectionMade(self) -> None:
         """Wait for the first request."""
-        transport = self.client = cast("IStreamTransport", self.transport)
-        tune(transport)
-        self.write = writer_of(transport)
-        self._peer, self._own = transport.getPeer(), transport.getHost()
-        self.host: str | None = getattr(self._peer, "host", None)
+        super().connectionMade()
+        transport = self.client
         self.held_bytes = 0
         self.site = self.factory
         self._clock = self.factory.clock
@@ -62,8 +51,8 @@ class GatewayChannel(Protocol):
         self._advancing = False
         self._was_used = False
         self._next_turn: IDelayedCall | None = None
-        self._way_out = WayOut(transport)
         self._pace = Pace(transport, self._pace_changed)
+        self._way_out = WayOut(transport, self._pace)
         transport.registerProducer(self._pace, True)  # noqa: FBT003 - Twisted's signature
         self.deadline = self._clock.seconds() + HEAD_S
         self.factory.connections.enter(self)
@@ -72,8 +61,7 @@ class GatewayChannel(Protocol):
         """The client has gone, or the close is done."""
         self.factory.connections.leave(self)
         self._way_out.state = Closing.CUT
-        if self._next_turn is not None:
-            self._next_turn.cancel()
+        self._cancel_turn()
         request, self._request = self._request, None
         if request is not None:
             request.connectionLost(reason)
@@ -99,7 +87,9 @@ class GatewayChannel(Protocol):
     def expired(self) -> None:
         """End what has taken too long."""
         self.deadline = inf
-        if self._intake.drops:
+        if self._way_out.state is Closing.DRAINING:
+            self._drain_on()
+        elif self._intake.drops:
             self._intake.expired()
             self._follow()
         elif self._intake.deadline < inf:
@@ -108,7 +98,7 @@ class GatewayChannel(Protocol):
             self._refuse(RequestTimeout(), self._reader.held)
         elif self._way_out.state is Closing.NO and not self._pace.stalled:
             self.close()
-        elif self._way_out.state in {Closing.CUT, Closing.DRAINING} or not self._pace.has_read():
+        elif self._way_out.state is Closing.CUT or not self._pace.has_read():
             self.abort()
         else:
             self._expire_in(STALL_S)
@@ -117,18 +107,6 @@ class GatewayChannel(Protocol):
     def is_idle(self) -> bool:
         """Whether no request is being answered, and no answer on its way."""
         return self._request is None and self._way_out.state is Closing.NO
-
-    def isSecure(self) -> bool:
-        """Whether this is TLS."""
-        return bool(ISSLTransport.providedBy(self.client))
-
-    def getPeer(self) -> IAddress:
-        """The client's address."""
-        return self._peer
-
-    def getHost(self) -> IAddress:
-        """Our own."""
-        return self._own
 
     # Requests
 
@@ -155,9 +133,7 @@ class GatewayChannel(Protocol):
                 break
             begun += 1
             self._begin(*found)
-            if self._request is not None:
-                break
-            if self._intake.drops:
+            if self._request is not None or self._intake.drops:
                 break
             data, self._intake.pending = self._intake.pending, b""
         self._advancing = False
@@ -221,6 +197,8 @@ class GatewayChannel(Protocol):
 
     def _follow(self) -> None:
         """Go on to what follows the request that is answered, once its body is over."""
+        if self._request is not None:
+            return
         if self._intake.in_doubt:
             self._drain()
         elif self._intake.drops:
@@ -230,7 +208,9 @@ class GatewayChannel(Protocol):
 
     def _go_on(self) -> None:
         """Begin with the next request if it has come meanwhile, or wait for it."""
-        self._next_turn = None
+        self._cancel_turn()
+        if self._request is not None or self._way_out.state is not Closing.NO:
+            return
         wait_s = HEAD_S if self.held_bytes else KEEP_ALIVE_S
         self._expire_in(STALL_S if self._pace.stalled else wait_s)
         if not self._advancing:
@@ -238,7 +218,19 @@ class GatewayChannel(Protocol):
             behind, self._intake.pending = self._intake.pending, b""
             self._advance(behind)
 
+    def _cancel_turn(self) -> None:
+        turn, self._next_turn = self._next_turn, None
+        if turn is not None and turn.active():
+            turn.cancel()
+
     # The way out
+
+    def stop(self) -> None:
+        """Close if nothing is asked; refuse what is not yet answered. The gateway stops."""
+        if self.is_idle:
+            self.close()
+        elif self._request is not None:
+            self._request.stop()
 
     def close(self) -> None:
         """Close once the client has read what is written."""
@@ -253,8 +245,7 @@ class GatewayChannel(Protocol):
         """
         request = self._request
         resets = request is not None and request.head.line.version == HTTP_1_0
-        self._expire_in(CUT_1_0_S if resets else CUT_S)
-        self._way_out.cut(waits_for_reset=resets)
+        self._expire_in(self._way_out.cut(waits_for_reset=resets))
 
     def abort(self) -> None:
         """Reset the connection."""
@@ -264,9 +255,16 @@ class GatewayChannel(Protocol):
         """Close behind an answer whose request is not read to its end."""
         self._intake.pending = b""
         self._intake.release()
-        self._expire_in(DRAIN_S)
         self.factory.connections.waits(self)
-        self._way_out.drain()
+        self._way_out.drain(self._clock.seconds())
+        self._drain_on()
+
+    def _drain_on(self) -> None:
+        until = self._way_out.drains_until(self._clock.seconds())
+        if until is None:
+            self.abort()
+        else:
+            self.deadline = until
 
     # The pace of the client
 

@@ -15,11 +15,11 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
 from neuronetz_twisted.edge.address import bucket_key
+from neuronetz_twisted.edge.excess import Excess, Reason
 
 TICK_S = 0.25
 """How late a deadline may be noticed."""
 
-LOG_EVERY_S = 60.0
 _log = Logger()
 
 
@@ -40,12 +40,18 @@ class Connection(Protocol):
     """What is asked of a channel here.
 
     `host` is the peer's address, None where it has none. `deadline` is on the clock, infinite
-    where there is none. `held_bytes` are those of an unfinished head.
+    where there is none. `held_bytes` are those of an unfinished head. `owes` says whether something
+    is written that the client has yet to take.
     """
 
     host: str | None
     deadline: float
     held_bytes: int
+
+    @property
+    def owes(self) -> bool:
+        """As above."""
+        ...
 
     def expired(self) -> None:
         """The deadline has passed."""
@@ -67,8 +73,7 @@ class Connections:
     _addresses: Counter[str] = field(factory=Counter, init=False)
     _held: int = field(default=0, init=False)
     _timer: IDelayedCall | None = field(default=None, init=False)
-    _refused: int = field(default=0, init=False)
-    _logged_at: float = field(default=-inf, init=False)
+    _excess: Excess = field(factory=Excess, init=False)
 
     def __len__(self) -> int:
         return len(self._open)
@@ -79,11 +84,12 @@ class Connections:
 
     def may_open(self, host: str | None) -> bool:
         """Whether one more may be opened from an address; may end another one for it."""
-        if self._is_full(host):
-            self._note("from one address")
+        if host is not None and self._is_full(host):
+            self._note(Reason.ADDRESS, self._limits.per_address, bucket_key(host))
             return False
-        if len(self._open) >= self._limits.total and not self._evict("in all"):
-            self._note("in all, all of them being answered")
+        total = self._limits.total
+        if len(self._open) >= total and not self._evict(Reason.TOTAL, total):
+            self._note(Reason.ALL_ANSWERED, total)
             return False
         return True
 
@@ -108,9 +114,12 @@ class Connections:
             self._addresses[key] -= 1
             if not self._addresses[key]:
                 del self._addresses[key]
-        if not self._open and self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        self._rest()
+
+    def stop(self) -> None:
+        """Tell the log what it does not know yet, for there will be no more ticks."""
+        self._excess.tell(inf)
+        self._rest()
 
     def waits(self, connection: Connection) -> None:
         """A connection waits for its next request from now on."""
@@ -124,35 +133,47 @@ class Connections:
         """A connection holds so many bytes of an unfinished head."""
         self._held += count - connection.held_bytes
         connection.held_bytes = count
-        while self._held > self._limits.head_bytes and self._evict("for bytes of heads"):
+        while self._held > self._limits.head_bytes and self._evict(
+            Reason.HEADS, self._limits.head_bytes
+        ):
             pass
 
-    def _is_full(self, host: str | None) -> bool:
-        if host is None or self._limits.exempt(host):
+    def _is_full(self, host: str) -> bool:
+        if self._limits.exempt(host):
             return False
         return self._addresses[bucket_key(host)] >= self._limits.per_address
 
-    def _evict(self, why: str) -> bool:
-        """End the connection that has waited longest; False where none waits."""
-        oldest = next(iter(self._waiting), None)
+    def _evict(self, reason: Reason, limit: int) -> bool:
+        """End the connection that has waited longest; False where none waits.
+
+        One that has yet to read its answer only goes where there is no other.
+        """
+        oldest = next((one for one in self._waiting if not one.owes), None)
+        oldest = oldest or next(iter(self._waiting), None)
         if oldest is None:
             return False
-        self._note(why)
+        self._note(reason, limit)
         self.leave(oldest)
         oldest.abort()
         return True
 
-    def _note(self, why: str) -> None:
-        """Count a connection that was not wanted, and say so at most once a minute."""
-        self._refused += 1
-        now = self._clock.seconds()
-        if now - self._logged_at >= LOG_EVERY_S:
-            self._logged_at = now
-            _log.warn("too many connections {why}; {count} closed", why=why, count=self._refused)
-            self._refused = 0
+    def _note(self, reason: Reason, limit: int, who: str = "") -> None:
+        self._excess.note(reason, limit, self._clock.seconds(), who)
 
     def _tick(self) -> None:
         self._timer = self._clock.callLater(TICK_S, self._tick)
         now = self._clock.seconds()
         for connection in [one for one in self._open if one.deadline <= now]:
-            connection.expired()
+            try:
+                connection.expired()
+            except Exception:  # noqa: BLE001 - one fault must not keep the others open
+                _log.failure("a connection could not end in order")
+                connection.abort()
+        self._excess.tell(now)
+        self._rest()
+
+    def _rest(self) -> None:
+        """Tick no more where nobody is connected and the log knows all."""
+        if self._timer is not None and not self._open and self._excess.is_told:
+            self._timer.cancel()
+            self._timer = None

@@ -26,6 +26,7 @@ from neuronetz_twisted.edge.framing import words
 from neuronetz_twisted.edge.request import MODEL_PATH, UNKNOWN_PATH, GatewayRequest
 from neuronetz_twisted.edge.request_ids import client_request_id, new_request_id
 from neuronetz_twisted.errors import (
+    Draining,
     ExpectationFailed,
     InternalError,
     InvalidApiKey,
@@ -176,12 +177,21 @@ class Doors:
             self.settlement.refused(visit.arrival, refusal)
             visit.answer.refuse(refusal)
         except CancelledError:
-            self.settlement.left(visit.arrival)
+            self._cancelled(visit)
         except Exception:  # noqa: BLE001 - the edge's outermost wall
             _log.failure("a request failed", request_id=visit.arrival.id)
             visit.answer.refuse(InternalError())
             visit.answer.break_off()
         await visit.answer.ended
+
+    def _cancelled(self, visit: Visit) -> None:
+        """The client has gone; or it is still there, and the gateway stops."""
+        if visit.request.gone:
+            self.settlement.left(visit.arrival)
+            return
+        draining = Draining()
+        self.settlement.refused(visit.arrival, draining)
+        visit.answer.refuse(draining)
 
     def _check_head(self, request: GatewayRequest) -> None:
         """What a head says of its body. Raises the refusals of SPEC 8 that it deserves."""
@@ -232,7 +242,8 @@ class Doors:
 
     def _address(self, request: GatewayRequest) -> str:
         forwarded = request.head.fields.get(b"x-forwarded-for", ())
-        return self.client_address(request.channel.host or "", forwarded)
+        peer: str | None = getattr(request.channel.getPeer(), "host", None)
+        return self.client_address(peer or "", forwarded)
 
 
 def _method(request: GatewayRequest) -> str:

@@ -99,8 +99,8 @@ class Intake:
 
     @property
     def is_over(self) -> bool:
-        """Whether nothing of the running request is still to come or lies unread."""
-        return self._body is None and not self.in_doubt and not self.pending
+        """Whether nothing of the running request is still to come, or of a next one unread."""
+        return self._body is None and not self.in_doubt and not self.pending.strip(b"\r\n")
 
     def begin(self, head: RequestHead, behind: bytes, limit: int) -> None:
         """A request is whole up to its body, and `behind` came with it."""

@@ -84,6 +84,11 @@ class GatewayRequest(Request):
         if self.running is not None:
             self.running.cancel()
 
+    def stop(self) -> None:
+        """Cancel what runs for it although the client is there, unless its answer has begun."""
+        if self.running is not None and not self.startedWriting:
+            self.running.cancel()
+
     @property
     def requestHeaders(self) -> Headers:
         """The head's fields as twisted.web has them, made for whoever asks."""

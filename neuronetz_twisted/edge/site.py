@@ -17,13 +17,14 @@ from twisted.logger import Logger
 from neuronetz_twisted.config import Settings
 from neuronetz_twisted.edge.channel import GatewayChannel
 from neuronetz_twisted.edge.connections import ConnectionLimits, Connections
+from neuronetz_twisted.edge.leaving import TurnedAway
 from neuronetz_twisted.edge.request import GatewayRequest
 from neuronetz_twisted.edge.responses import DateField
 from neuronetz_twisted.errors import Refusal
 
 BACKLOG = 1024
 CLOSE_S = 6.0
-"""Longer than a broken answer has to be read (edge/answers.py)."""
+"""Longer than a broken answer has to be read (`CUT_S` in edge/deadlines.py)."""
 
 CLOSE_POLL_S = 0.05
 
@@ -74,11 +75,11 @@ class GatewaySite(ServerFactory):
         self._now = now
         self._date = DateField()
 
-    def buildProtocol(self, addr: IAddress | None) -> GatewayChannel | None:  # type: ignore[override]
-        """A channel for one more connection, if there may be one."""
+    def buildProtocol(self, addr: IAddress | None) -> GatewayChannel | TurnedAway:  # type: ignore[override]
+        """A channel for one more connection if there may be one, else what resets it."""
         host = addr.host if isinstance(addr, IPv4Address | IPv6Address) else None
         if not self.connections.may_open(host):
-            return None
+            return TurnedAway()
         channel = GatewayChannel()
         channel.factory = self
         return channel
@@ -88,16 +89,19 @@ class GatewaySite(ServerFactory):
         return self._date.line(self._now())
 
     async def close(self) -> None:
-        """Close idle connections now, the others when they are done or after `CLOSE_S`."""
+        """Close idle connections now, the others when they are done or after `CLOSE_S`.
+
+        Requests whose answer has not begun are refused; running calls are cut by `LiveCalls`.
+        """
         self.closing = True
         deadline = self.clock.seconds() + CLOSE_S
         while len(self.connections) and self.clock.seconds() < deadline:
             for channel in self.channels:
-                if channel.is_idle:
-                    channel.close()
+                channel.stop()
             await deferLater(self.clock, CLOSE_POLL_S)
         for channel in self.channels:
             channel.abort()
+        self.connections.stop()
 
     @property
     def channels(self) -> list[GatewayChannel]:

@@ -45,7 +45,10 @@ class LiveCall:
     _refusal: Refusal | None = field(default=None, init=False)
 
     async def opening(self, work: Coroutine[Any, Any, T]) -> T:
-        """Await the first frame; a cut meanwhile cancels that and is raised."""
+        """Await the first frame; a cut before or meanwhile ends that and is raised."""
+        if self._refusal is not None:
+            work.close()
+            raise self._refusal
         opened = Deferred.fromCoroutine(work)
         self.on_cut(lambda _: opened.cancel())
         try:
@@ -82,10 +85,11 @@ class LiveCall:
 
 @define
 class LiveCalls:
-    """The admitted calls by their id."""
+    """The admitted calls by their id; once all were cut, each that comes is cut as well."""
 
     _keys: KeyStore
     _calls: dict[str, LiveCall] = field(factory=dict, init=False)
+    _draining: bool = field(default=False, init=False)
 
     def __len__(self) -> int:
         return len(self._calls)
@@ -93,6 +97,8 @@ class LiveCalls:
     def enter(self, ticket: Ticket) -> LiveCall:
         """Put a call on the list."""
         live = self._calls[ticket.call.id] = LiveCall(ticket, ticket.principal.epoch)
+        if self._draining:
+            live.cut(Draining())
         return live
 
     def leave(self, live: LiveCall) -> None:
@@ -100,7 +106,8 @@ class LiveCalls:
         del self._calls[live.ticket.call.id]
 
     def cut_all(self) -> None:
-        """End every call, because the gateway stops."""
+        """End every call, also those to come, because the gateway stops."""
+        self._draining = True
         for live in list(self._calls.values()):
             live.cut(Draining())
 

@@ -1,7 +1,7 @@
 """Writing at once, and falling back to the ordinary way, on made-up and on real connections."""
 
 import socket
-from errno import EAGAIN, EPIPE
+from errno import EAGAIN, EINVAL, EPIPE
 from typing import Any, cast
 
 from twisted.internet import reactor as _trials_reactor
@@ -215,6 +215,16 @@ class TuneTests(SynchronousTestCase):
             tune(transport)
             expected = (socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
             self.assertEqual((self.socket.options, self.delays), ([expected], [True]))
+
+    def test_a_peer_that_has_gone(self) -> None:
+        """A socket that refuses options is no fault: the next read tells."""
+
+        def refuse(*_: object) -> None:
+            raise OSError(EINVAL, "gone")
+
+        self.patch(self.socket, "setsockopt", refuse)
+        tune(self.connection)
+        self.assertEqual(self.delays, [])
 
     def test_local(self) -> None:
         """A local socket has a buffer and no delay."""

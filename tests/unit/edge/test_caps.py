@@ -3,16 +3,16 @@
 from random import Random
 
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
-from twisted.internet.error import ConnectionLost
 from twisted.internet.interfaces import IAddress
-from twisted.logger import capturedLogs
+from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
-from neuronetz_twisted.edge.connections import LOG_EVERY_S, TICK_S, ConnectionLimits
+from neuronetz_twisted.edge.connections import TICK_S, ConnectionLimits
+from neuronetz_twisted.edge.excess import LOG_EVERY_S
 from neuronetz_twisted.testing.http import PEER, MemoryConnection
 from neuronetz_twisted.testing.upstream import chat_frame
 from tests.unit.edge.house import KEY, House
-from tests.unit.edge.plain import PlainSite, reply
+from tests.unit.edge.plain import PlainSite, SlowReader, reply
 from tests.unit.edge.surface import CHAT
 
 TOTAL = 6
@@ -48,6 +48,7 @@ class CapsTestCase(SynchronousTestCase):
         """When all have gone, nobody is counted."""
         for client in self.clients:
             client.leave()
+        self.house.site.connections.stop()
         self.assertEqual(self.house.site.channels, [])
         self.assertEqual(self.house.clock.getDelayedCalls(), [])
         connections = self.house.site.connections
@@ -61,7 +62,9 @@ class CapsTestCase(SynchronousTestCase):
 
     def refused(self, peer: IAddress = PEER) -> None:
         """One more would be too many."""
-        self.assertRaises(ConnectionLost, self.connect, peer)
+        client = self.connect(peer)
+        self.assertEqual((client.reset, client.value()), (True, b""))
+        self.assertNotIn(client.protocol, self.house.site.channels)
 
     def served(self, client: MemoryConnection) -> None:
         """It is answered."""
@@ -136,11 +139,25 @@ class TotalTests(CapsTestCase):
         for client in self.clients[3:]:
             client.send(head)
         self.refused(ipv4(100))
-        self.assertFalse(any(one.reset for one in self.clients))
+        self.assertFalse(any(one.reset for one in self.clients[:TOTAL]))
         self.clients[3].send(CHAT)
         self.house.upstream.streams[3].stop()
         self.clients[3].leave()
         self.served(self.connect(ipv4(100)))
+
+    def test_not_one_that_has_yet_to_read(self) -> None:
+        """A whole answer is not cut for a newcomer while another client just waits."""
+        plain = PlainSite(ConnectionLimits(total=2, per_address=2))
+        readers = [SlowReader(plain.site) for _ in range(2)]
+        readers[0].send(HEALTH)
+        reply(plain.requests[0])
+        readers[1].send(HEALTH)
+        reply(plain.requests[1])
+        readers[1].reads(1000)
+        newcomer = MemoryConnection(plain.site, ipv4(9))
+        self.assertEqual([one.reset for one in readers], [False, True])
+        for client in (*readers, newcomer):
+            client.leave()
 
     def test_what_an_evicted_client_still_sends(self) -> None:
         """It is not read, and not counted."""
@@ -162,11 +179,14 @@ class TotalTests(CapsTestCase):
                 self.connect(ipv4(100 + number))
             self.assertEqual(len(events), 1)
             self.house.clock.pump([TICK_S] * int(LOG_EVERY_S / TICK_S))
-            for client in self.clients:
-                client.settle()
-            self.full()
-            self.connect(ipv4(200))
-        self.assertEqual([event["count"] for event in events], [1, 50])
+        self.assertEqual(
+            [formatEvent(event) for event in events],
+            [
+                f"there are 6 connections (GATEWAY_MAX_CONNECTIONS); {count} closed that waited "
+                "for a request"
+                for count in (1, 49)
+            ],
+        )
 
 
 class HeadBytesTests(CapsTestCase):
@@ -218,7 +238,8 @@ class RandomTests(SynchronousTestCase):
         self.assertLessEqual(max(table._addresses.values(), default=0), PER_ADDRESS)
         running = {request.channel for request in plain.requests if not request.gone}
         self.assertFalse(running & set(table._waiting))
-        self.assertEqual(len(plain.clock.getDelayedCalls()), 1 if len(table) else 0)
+        ticks = bool(len(table)) or not table._excess.is_told
+        self.assertEqual(len(plain.clock.getDelayedCalls()), int(ticks))
         for client in clients:
             if client.open and not client.reset:
                 self.assertIn(client.protocol, plain.site.channels)
@@ -255,5 +276,6 @@ class RandomTests(SynchronousTestCase):
                 self.check(plain, clients)
             for client in clients:
                 client.leave()
+            plain.site.connections.stop()
             self.assertEqual(plain.site.channels, [])
             self.assertEqual(plain.clock.getDelayedCalls(), [])

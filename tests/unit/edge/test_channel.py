@@ -291,6 +291,20 @@ class BodyTests(PlainTestCase):
         self.assertTrue(self.client.half_closed)
         self.assertEqual(len(self.requests), 1)
 
+    def test_a_body_that_never_comes_in_a_stream(self) -> None:
+        """The answer that has begun is not cut for it; the connection ends with it."""
+        request = self.ask(post(b"/", length(10)))
+        request.begin(200, [], None)
+        request.write(b"ab")
+        self.client.fill()
+        self.client.drain()
+        self.plain.clock.pump([TICK_S] * int((BODY_GRACE_S + DRAIN_S) / TICK_S + 3))
+        self.assertEqual((self.client.half_closed, self.client.reset), (False, False))
+        request.finish(b"c")
+        answer = self.client.answer()
+        self.assertEqual((answer.body, answer.whole), (b"abc", True))
+        self.assertTrue(self.client.half_closed)
+
     def test_held_back_with_the_next_request(self) -> None:
         """A whole chunked body that nobody wants, then a request, then reading goes on."""
         chunks = b"4000\r\n" + b"a" * 0x4000 + b"\r\n"
@@ -379,6 +393,17 @@ class OrderTests(PlainTestCase):
         self.client.send(b"".join(map(get, range(100))))
         self.client.leave()
         self.assertEqual(self.plain.clock.getDelayedCalls(), [])
+
+    def test_one_turn(self) -> None:
+        """A client that stalls and reads between two turns has no second one coming."""
+        self.plain.site.begin = self.answer
+        self.client.send(b"".join(map(get, range(3 * REQUESTS_PER_TURN))))
+        self.client.fill()
+        self.client.drain()
+        self.assertEqual(len(self.plain.clock.getDelayedCalls()), 2)
+        self.plain.clock.pump([0] * 3)
+        self.assertEqual(self.numbers(), list(range(3 * REQUESTS_PER_TURN)))
+        self.assertEqual(len(self.plain.clock.getDelayedCalls()), 1)
 
     def test_a_hundred(self) -> None:
         """Slow and fast ones, in any pieces: each answer in its place."""
@@ -497,6 +522,11 @@ class PersistenceTests(PlainTestCase):
         self.assertEqual((self.client.half_closed, self.client.disconnecting), (True, False))
         self.client.send(get(2))
         self.assertEqual(len(self.requests), 1)
+
+    def test_empty_lines_behind_a_close(self) -> None:
+        """They are nothing that could cause a reset, so there is nothing to drain."""
+        reply(self.ask(get(0, b"Connection: close") + b"\r\n\r\n"))
+        self.assertEqual((self.client.half_closed, self.client.disconnecting), (False, True))
 
     def test_streams(self) -> None:
         """Chunked in HTTP/1.1; in HTTP/1.0 the connection is the end, whatever was wished."""

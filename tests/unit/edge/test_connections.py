@@ -2,18 +2,15 @@
 
 from math import inf
 from random import Random
+from typing import cast
 
 from twisted.internet.task import Clock
-from twisted.logger import capturedLogs, formatEvent
+from twisted.logger import ILogObserver, LogEvent, formatEvent, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
 from neuronetz_twisted.edge.address import bucket_key
-from neuronetz_twisted.edge.connections import (
-    LOG_EVERY_S,
-    TICK_S,
-    ConnectionLimits,
-    Connections,
-)
+from neuronetz_twisted.edge.connections import TICK_S, ConnectionLimits, Connections
+from neuronetz_twisted.edge.excess import LOG_EVERY_S
 
 PROXY = "10.0.0.1"
 
@@ -26,6 +23,7 @@ class Client:
         self.host = host
         self.deadline = inf
         self.held_bytes = 0
+        self.owes = False
         self.aborted = False
         self.expirations = 0
         self.table = table
@@ -66,6 +64,7 @@ class ConnectionsTestCase(SynchronousTestCase):
         """Nothing is left when all have gone."""
         for client in self.table.all():
             self.table.leave(client)
+        self.table.stop()
         self.assertEqual(len(self.table), 0)
         self.assertEqual(self.clock.getDelayedCalls(), [])
         self.assertEqual((self.table._held, self.table._addresses), (0, {}))
@@ -129,6 +128,16 @@ class EvictionTests(ConnectionsTestCase):
         self.table.waits(clients[0])
         self.must_open()
         self.must_open()
+        self.must_open()
+        self.assertEqual([one.aborted for one in clients], [True, False, True, True])
+
+    def test_not_one_that_has_yet_to_read(self) -> None:
+        """It waits as long as there is another; where there is none, the oldest goes."""
+        clients = [self.must_open() for _ in range(4)]
+        clients[0].owes = clients[1].owes = True
+        for _ in range(2):
+            self.must_open().owes = True
+        self.assertEqual([one.aborted for one in clients], [False, False, True, True])
         self.must_open()
         self.assertEqual([one.aborted for one in clients], [True, False, True, True])
 
@@ -207,44 +216,117 @@ class DeadlineTests(ConnectionsTestCase):
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
 
+class FaultTests(ConnectionsTestCase):
+    def test_a_fault_in_one(self) -> None:
+        """It is logged, that one is reset, and the others expire all the same."""
+        clients = [self.must_open() for _ in range(4)]
+
+        def fault() -> None:
+            raise ZeroDivisionError
+
+        for client in clients:
+            client.deadline = 0.0
+        for client in clients[::2]:
+            self.patch(client, "expired", fault)
+        self.clock.advance(TICK_S)
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 2)
+        self.assertEqual([one.aborted for one in clients], [True, False, True, False])
+        self.assertEqual([one.expirations for one in clients], [0, 1, 0, 1])
+        self.assertEqual(len(self.clock.getDelayedCalls()), 1)
+
+
 class LogTests(ConnectionsTestCase):
-    def test_once_a_minute(self) -> None:
-        """The first at once, then how many there were meanwhile."""
-        self.must_open("192.0.2.1")
-        self.must_open("192.0.2.1")
-        with capturedLogs() as events:
-            for _ in range(5):
-                self.open("192.0.2.1")
-            self.assertEqual(len(events), 1)
-            self.clock.advance(LOG_EVERY_S - 1)
+    def setUp(self) -> None:
+        """A log."""
+        super().setUp()
+        self.lines: list[str] = []
+        observer = cast("ILogObserver", self.log)
+        globalLogPublisher.addObserver(observer)
+        self.addCleanup(globalLogPublisher.removeObserver, observer)
+
+    def log(self, event: LogEvent) -> None:
+        """Keep a line."""
+        self.lines.append(formatEvent(event))
+
+    def told(self) -> list[str]:
+        """What was logged since the last time."""
+        told, self.lines[:] = self.lines[:], []
+        return told
+
+    def later(self, seconds: float) -> None:
+        """Let time pass."""
+        self.clock.pump([TICK_S] * int(seconds / TICK_S))
+
+    def test_one_address(self) -> None:
+        """The first at once; a minute later how many there were meanwhile, though none came."""
+        line = "192.0.2.1 has 2 connections (GATEWAY_MAX_CONNECTIONS_PER_ADDRESS); {} refused"
+        for _ in range(2):
+            self.must_open("192.0.2.1")
+        for _ in range(5):
             self.open("192.0.2.1")
-            self.assertEqual(len(events), 1)
-            self.clock.advance(1)
-            self.open("192.0.2.1")
+        self.assertEqual(self.told(), [line.format(1)])
+        self.later(LOG_EVERY_S - 1)
+        self.open("192.0.2.1")
+        self.assertEqual(self.told(), [])
+        self.later(1)
+        self.assertEqual(self.told(), [line.format(5)])
+        self.later(LOG_EVERY_S)
+        self.assertEqual(self.told(), [])
+        self.open("192.0.2.1")
+        self.assertEqual(self.told(), [line.format(1)])
+
+    def test_many_addresses(self) -> None:
+        """One is named, the others counted."""
+        for host in ("192.0.2.1", "2001:db8::1"):
+            self.must_open(host)
+            self.must_open(host)
+        for host in ("192.0.2.1", "2001:db8::2", "192.0.2.1"):
+            self.open(host)
+        self.later(LOG_EVERY_S)
+        variable = "GATEWAY_MAX_CONNECTIONS_PER_ADDRESS"
         self.assertEqual(
-            [formatEvent(event) for event in events],
+            self.told(),
             [
-                "too many connections from one address; 1 closed",
-                "too many connections from one address; 6 closed",
+                f"192.0.2.1 has 2 connections ({variable}); 1 refused",
+                f"2001:db8::/64 and others have 2 connections ({variable}); 2 refused",
             ],
         )
 
+    def test_when_all_have_gone(self) -> None:
+        """What was not told yet is told in its time, or when the port closes; then ticks end."""
+        for stops in (False, True):
+            with self.subTest(stops=stops):
+                self.setUp()
+                for _ in range(2):
+                    self.must_open("192.0.2.1")
+                for _ in range(3):
+                    self.open("192.0.2.1")
+                for client in self.table.all():
+                    self.table.leave(client)
+                self.assertEqual(len(self.told()), 1)
+                self.table.stop() if stops else self.later(LOG_EVERY_S)
+                (line,) = self.told()
+                self.assertIn("; 2 refused", line)
+                self.assertEqual(self.clock.getDelayedCalls(), [])
+
     def test_each_reason(self) -> None:
-        """What was too much."""
+        """Has a minute of its own, and says what was too much."""
         for _ in range(4):
             self.must_open()
-        with capturedLogs() as events:
-            self.must_open()
-            for client in self.table.all():
-                self.table.answers(client)
-            self.clock.advance(LOG_EVERY_S)
-            self.open()
-            self.clock.advance(LOG_EVERY_S)
-            self.table.leave(self.table.all()[0])
-            self.table.holds(self.must_open(), 101)
+        self.must_open()
+        for client in self.table.all():
+            self.table.answers(client)
+        self.open()
+        self.table.leave(self.table.all()[0])
+        self.table.holds(self.must_open(), 101)
+        total = "there are 4 connections (GATEWAY_MAX_CONNECTIONS)"
         self.assertEqual(
-            [event["why"] for event in events],
-            ["in all", "in all, all of them being answered", "for bytes of heads"],
+            self.told(),
+            [
+                f"{total}; 1 closed that waited for a request",
+                f"{total}, all of them being answered; 1 refused",
+                "more than 100 bytes of unfinished heads; 1 connections closed",
+            ],
         )
 
 
@@ -274,7 +356,8 @@ class RandomTests(ConnectionsTestCase):
         counts = {key: count for key, count in self.table._addresses.items() if key != PROXY}
         self.assertLessEqual(max(counts.values(), default=0), 2)
         self.assertLessEqual(set(self.table._waiting), set(clients))
-        self.assertEqual(len(self.clock.getDelayedCalls()), 1 if clients else 0)
+        ticks = bool(clients) or not self.table._excess.is_told
+        self.assertEqual(len(self.clock.getDelayedCalls()), int(ticks))
 
     def test_counts(self) -> None:
         """They are right after each step."""

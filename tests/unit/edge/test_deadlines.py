@@ -419,12 +419,48 @@ class WayOutTests(PlainDeadlineTestCase):
         """Two seconds, whatever comes meanwhile."""
         self.assertEqual(DRAIN_S, 2.0)
         self.client.send(b"nonsense\r\n\r\n")
+        self.reader.reads(1000)
+        self.clock.advance(TICK_S)
         self.assertTrue(self.client.half_closed)
         for _ in range(int(DRAIN_S / TICK_S - 1)):
             self.client.send(b"x" * 1000)
             self.clock.advance(TICK_S)
         self.assertFalse(self.client.reset)
         self.clock.pump([TICK_S] * 3)
+        self.assertTrue(self.client.reset)
+
+    def close_with_more_behind(self) -> None:
+        """A whole answer, and a request behind the one that ends the connection."""
+        reply(self.ask(HEALTH[:-2] + b"Connection: close\r\n\r\n" + HEALTH), b"x" * 200_000)
+        self.assertEqual((self.client.half_closed, self.client.disconnecting), (True, False))
+
+    def test_a_drain_behind_an_answer_that_is_read_slowly(self) -> None:
+        """Its time begins when the answer is flushed, however long that takes."""
+        self.close_with_more_behind()
+        for _ in range(10):
+            self.clock.pump([TICK_S] * int(100 / TICK_S))
+            self.assertFalse(self.client.reset)
+            self.reader.reads(1000)
+        self.reader.reads(200_000)
+        self.clock.pump([TICK_S] * int(DRAIN_S / TICK_S))
+        self.assertFalse(self.client.reset)
+        self.clock.pump([TICK_S] * 2)
+        self.assertTrue(self.client.reset)
+
+    def test_a_drain_flushed_late(self) -> None:
+        """In the last moment of a stall: there is still time to drain."""
+        self.close_with_more_behind()
+        self.clock.pump([TICK_S] * int(STALL_S / TICK_S - 2))
+        self.reader.reads(300_000)
+        self.clock.pump([TICK_S] * 4)
+        self.assertFalse(self.client.reset)
+
+    def test_a_drain_behind_an_answer_that_nobody_reads(self) -> None:
+        """As long as any other client may stall."""
+        self.close_with_more_behind()
+        self.clock.pump([TICK_S] * int(STALL_S / TICK_S - 1))
+        self.assertFalse(self.client.reset)
+        self.clock.pump([TICK_S] * 2)
         self.assertTrue(self.client.reset)
 
 

@@ -73,9 +73,11 @@ class RunningTests(SurfaceTestCase):
 
     def test_cut_while_it_waits(self) -> None:
         """A call without a first frame is refused by its status: revoked, or at the end."""
-        for gate in (self.upstream.slots, self.upstream.gate):
+        for name in ("slots", "gate"):
             for stop, status in ((False, 401), (True, 503)):
-                with self.subTest(status=status):
+                with self.subTest(name=name, status=status):
+                    self.setUp()
+                    gate = getattr(self.upstream, name)
                     gate.held = True
                     client = self.house.ask("POST", "/api/chat", CHAT)
                     self.assertEqual((client.value(), len(self.house.live)), (b"", 1))

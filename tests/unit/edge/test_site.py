@@ -8,7 +8,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from neuronetz_twisted.edge.site import CLOSE_S, CannotOpen, EdgeService, endpoint_description
 from neuronetz_twisted.testing.upstream import chat_final, chat_frame
-from tests.unit.edge.house import House
+from tests.unit.edge.house import KEY, House
 from tests.unit.edge.surface import CHAT
 from tests.unit.settings import SETTINGS
 
@@ -51,6 +51,62 @@ class CloseTests(SynchronousTestCase):
         self.assertTrue(self.busy.reset)
         self.busy.settle()
         self.assertEqual(self.house.clock.getDelayedCalls(), [])
+
+
+class StopTests(SynchronousTestCase):
+    """Whoever was not answered when the gateway stops is told so, and recorded so."""
+
+    HEAD = b"POST /api/chat HTTP/1.1\r\nHost: x\r\nx-api-key: %b\r\nContent-Length: 62\r\n\r\n"
+
+    def setUp(self) -> None:
+        """One client."""
+        self.house = House()
+        self.client = self.house.connect()
+
+    def told(self) -> None:
+        """A 503, and the end of the connection."""
+        self.house.live.cut_all()
+        closing = Deferred.fromCoroutine(self.house.site.close())
+        answer = self.client.answer()
+        self.assertEqual((answer.status, answer.json()["code"]), (503, "draining"))
+        self.assertEqual(answer.headers["connection"], "close")
+        self.assertEqual(self.house.sink.outcomes, ["refused:draining"])
+        self.client.leave()
+        self.house.clock.advance(0.05)
+        self.successResultOf(closing)
+        self.assertEqual(self.house.sink.outcomes, ["refused:draining"])
+        self.assertEqual(self.house.clock.getDelayedCalls(), [])
+
+    def test_while_it_is_identified(self) -> None:
+        """Whoever it was."""
+        self.house.keys.gate.held = True
+        self.client.send(self.HEAD % KEY.encode() + CHAT)
+        self.told()
+        self.house.keys.gate.release_all()
+
+    def test_while_it_is_admitted(self) -> None:
+        """It is not asked for any more."""
+        self.house.limiter.gate.held = True
+        self.client.send(self.HEAD % KEY.encode() + CHAT)
+        self.told()
+        self.house.limiter.gate.release_all()
+        self.assertEqual(self.house.upstream.asked, [])
+
+    def test_in_its_body(self) -> None:
+        """Nobody waits for the rest."""
+        self.client.send(self.HEAD % KEY.encode() + CHAT[:9])
+        self.told()
+
+    def test_admitted_behind_the_cut(self) -> None:
+        """What comes through before the connections close is cut as well."""
+        self.assertEqual(len(CHAT), 62)
+        self.house.live.cut_all()
+        self.client.send(self.HEAD % KEY.encode() + CHAT)
+        answer = self.client.answer()
+        self.assertEqual((answer.status, answer.json()["code"]), (503, "draining"))
+        self.assertEqual(self.house.sink.events[0]["status"], 503)
+        self.assertEqual((self.house.upstream.asked, len(self.house.live)), ([], 0))
+        self.client.leave()
 
 
 class EdgeServiceTests(SynchronousTestCase):

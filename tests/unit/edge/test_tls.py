@@ -14,12 +14,12 @@ from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
 from twisted.trial.unittest import TestCase
 
-from neuronetz_twisted.edge.connections import TICK_S
+from neuronetz_twisted.edge.connections import TICK_S, ConnectionLimits
 from neuronetz_twisted.edge.deadlines import DRAIN_S, HEAD_S, STALL_S
 from neuronetz_twisted.edge.site import EdgeService
 from neuronetz_twisted.testing.upstream import ScriptedStream, chat_final, chat_frame
 from neuronetz_twisted.transports import unsent_bytes
-from tests.unit.edge.house import KEY, House
+from tests.unit.edge.house import KEY, LIMITS, House
 from tests.unit.edge.surface import CHAT
 from tests.unit.upstream.test_tls import made_certificate
 from tests.waiting import reactor, until
@@ -62,10 +62,12 @@ def request(method: str, path: str, body: bytes | None = None, *fields: str) -> 
     return "\r\n".join([*lines, "", ""]).encode() + (body or b"")
 
 
-class TlsTests(TestCase):
+class TlsTestCase(TestCase):
+    limits = LIMITS
+
     def setUp(self) -> None:
         """A gateway behind an endpoint string, with a certificate of its own."""
-        self.house = House()
+        self.house = House(self.limits)
         self.clients: list[Client] = []
         certificate = made_certificate("localhost")
         pem = Path(self.mktemp())
@@ -128,6 +130,25 @@ class TlsTests(TestCase):
             self.house.clock.advance(0)
             await deferLater(reactor, 0)
 
+
+class CapTests(TlsTestCase):
+    limits = ConnectionLimits(total=3, per_address=2)
+
+    async def test_one_too_many(self) -> None:
+        """Its socket is closed, with or without a handshake; the others are served."""
+        first, _ = [await self.connect() for _ in range(2)]
+        for _ in range(3):
+            plain = TCP4ClientEndpoint(reactor, "127.0.0.1", self.port)
+            client: Client = await connectProtocol(plain, Client())
+            self.clients.append(client)
+            await until(lambda client=client: client.lost)  # type: ignore[misc]
+            self.assertEqual(client.received, b"")
+        self.assertEqual(len(self.house.site.channels), 2)
+        self.assertIn(b" 200 ", await self.answered(first, request("GET", "/api/tags")))
+        self.assertEqual(self.flushLoggedErrors(), [])
+
+
+class TlsTests(TlsTestCase):
     async def test_requests(self) -> None:
         """One after the other on one connection, also in one write."""
         client = await self.connect()

@@ -2,9 +2,10 @@
 
 import resource
 
+from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
-from neuronetz_twisted.operations.descriptors import MOST, OWN, clients_within, raise_limit
+from neuronetz_twisted.operations.descriptors import MOST, OWN, STEPS, clients_within, raise_limit
 
 NONE = resource.RLIM_INFINITY
 
@@ -37,6 +38,28 @@ class DescriptorsTests(SynchronousTestCase):
                 raise_limit()
                 self.assertEqual(changes, [expected])
 
+    def test_a_system_that_refuses(self) -> None:
+        """Less is asked for, step by step, but never less than there is; it is no fault."""
+        for soft, most, expected in (
+            (256, 24_576, 24_576),
+            (256, 10_240, 10_240),
+            (256, 300, None),
+            (24_576, 10_240, None),
+        ):
+            with self.subTest(soft=soft, most=most):
+                self.limits(soft, NONE)
+                granted: list[int] = []
+
+                def change(_: int, limits: tuple[int, int]) -> None:
+                    if limits[0] > most:  # noqa: B023 - called in this round
+                        raise (ValueError if limits[0] == MOST else OSError)
+                    granted.append(limits[0])  # noqa: B023 - as above
+
+                self.patch(resource, "setrlimit", change)
+                raise_limit()
+                self.assertEqual(granted, [] if expected is None else [expected])
+        self.assertEqual(sorted(STEPS, reverse=True), list(STEPS))
+
     def test_of_this_process(self) -> None:
         """What is asked for is what the system grants."""
         before = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -47,7 +70,7 @@ class DescriptorsTests(SynchronousTestCase):
 
     def test_clients(self) -> None:
         """As many as are wanted, or what model hosts and we ourselves leave of the limit."""
-        for soft, wanted, upstream, expected in (
+        for soft, wanted, others, expected in (
             (NONE, 10**9, 100, 10**9),
             (4096, 1000, 100, 1000),
             (4096, 10_000, 100, 4096 - 100 - OWN),
@@ -58,4 +81,11 @@ class DescriptorsTests(SynchronousTestCase):
         ):
             with self.subTest(soft=soft, wanted=wanted):
                 self.limits(soft, NONE)
-                self.assertEqual(clients_within(wanted, upstream), expected)
+                with capturedLogs() as events:
+                    self.assertEqual(clients_within(wanted, others), expected)
+                said = (
+                    f"GATEWAY_MAX_CONNECTIONS is {wanted}, but the limit of {soft} open files "
+                    f"leaves {expected} connections; raise it (ulimit -n, LimitNOFILE)"
+                )
+                lines = [formatEvent(event) for event in events]
+                self.assertEqual(lines, [said] if expected < wanted else [])

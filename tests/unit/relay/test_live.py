@@ -57,6 +57,20 @@ class LiveCallsTests(SynchronousTestCase):
         self.live.cut_all()
         self.assertEqual(self.cuts, [])
 
+    def test_one_that_comes_behind_the_end(self) -> None:
+        """It is cut at once, and nothing is begun for it."""
+        self.live.cut_all()
+        late = self.live.enter(made_ticket(arrival=made_arrival(id="late")))
+        begun: list[str] = []
+
+        async def work() -> None:
+            begun.append("work")
+
+        opening = Deferred.fromCoroutine(late.opening(work()))
+        self.failureResultOf(opening, Draining)
+        self.assertEqual(begun, [])
+        self.assertEqual(late.ended_by(Draining()).usage, Usage())
+
     def test_unusable_keys_are_cut(self) -> None:
         """A call whose key is revoked, or whose tenant is disabled, is cut."""
         for name, status in (
