@@ -31,8 +31,6 @@ from neuronetz_twisted.operations.signals import stop_on_signals
 from neuronetz_twisted.service import wire
 
 _STDOUT = "-"
-GARBAGE_OBJECTS = 50_000
-"""Objects between two collections; Python's 700 are fewer than a few answers are made of."""
 
 _log = Logger()
 
@@ -82,8 +80,6 @@ def makeService(options: Options) -> IService:
     # What is loaded now stays: no collection under load need look through all of it again.
     gc.collect()
     gc.freeze()
-    # A request leaves no garbage in cycles, so few collections find any.
-    gc.set_threshold(GARBAGE_OBJECTS, 20, 50)
     return gateway
 
 

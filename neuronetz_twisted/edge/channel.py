@@ -73,6 +73,7 @@ class GatewayChannel(PeerProtocol):
         elif self._request is None and self._intake.pending:
             # TLS goes on with what it has read, held back or not; it must not overtake.
             self._intake.hold(data)
+            self.factory.connections.holds(self, len(self._intake.pending))
         elif self._request is None and not self._intake.drops:
             self._advance(data)
         else:
@@ -94,7 +95,7 @@ class GatewayChannel(PeerProtocol):
             self._follow()
         elif self._intake.deadline < inf:
             self._intake.expired()
-        elif self.held_bytes:
+        elif self._reader.held and not self._pace.stalled:
             self._refuse(RequestTimeout(), self._reader.held)
         elif self._way_out.state is Closing.NO and not self._pace.stalled:
             self.close()
@@ -117,6 +118,7 @@ class GatewayChannel(PeerProtocol):
         while data and self._way_out.state is Closing.NO:
             if self._pace.stalled:
                 self._intake.hold(data)
+                self.factory.connections.holds(self, len(self._intake.pending))
                 break
             if begun == REQUESTS_PER_TURN:
                 self._intake.hold(data)
@@ -129,7 +131,7 @@ class GatewayChannel(PeerProtocol):
                 self._refuse(refusal, held + data)
                 break
             if found is None:
-                self._wait_for_head()
+                self._wait_for_head(begins=not held)
                 break
             begun += 1
             self._begin(*found)
@@ -138,9 +140,9 @@ class GatewayChannel(PeerProtocol):
             data, self._intake.pending = self._intake.pending, b""
         self._advancing = False
 
-    def _wait_for_head(self) -> None:
+    def _wait_for_head(self, *, begins: bool) -> None:
         held = len(self._reader.held)
-        if held and not self.held_bytes and self._was_used:
+        if held and begins and self._was_used:
             self._expire_in(HEAD_S)
         self.factory.connections.holds(self, held)
 
@@ -211,7 +213,7 @@ class GatewayChannel(PeerProtocol):
         self._cancel_turn()
         if self._request is not None or self._way_out.state is not Closing.NO:
             return
-        wait_s = HEAD_S if self.held_bytes else KEEP_ALIVE_S
+        wait_s = HEAD_S if self._reader.held else KEEP_ALIVE_S
         self._expire_in(STALL_S if self._pace.stalled else wait_s)
         if not self._advancing:
             self._intake.release()

@@ -7,6 +7,7 @@ waited longest, so that half-open ones cannot keep others out. One timer serves 
 
 from collections import Counter
 from collections.abc import Callable
+from itertools import islice
 from math import inf
 from typing import Protocol
 
@@ -16,6 +17,9 @@ from twisted.logger import Logger
 
 from neuronetz_twisted.edge.address import bucket_key
 from neuronetz_twisted.edge.excess import Excess, Reason
+
+LOOKED_AT = 64
+"""So many of those that wait are asked whether they have read their answers."""
 
 TICK_S = 0.25
 """How late a deadline may be noticed."""
@@ -70,6 +74,7 @@ class Connections:
     _limits: ConnectionLimits
     _open: set[Connection] = field(factory=set, init=False)
     _waiting: dict[Connection, None] = field(factory=dict, init=False)
+    _holding: dict[Connection, None] = field(factory=dict, init=False)
     _addresses: Counter[str] = field(factory=Counter, init=False)
     _held: int = field(default=0, init=False)
     _timer: IDelayedCall | None = field(default=None, init=False)
@@ -104,10 +109,11 @@ class Connections:
 
     def leave(self, connection: Connection) -> None:
         """A connection is closed, or will be in a moment."""
+        self._waiting.pop(connection, None)
         if connection not in self._open:
             return
         self._open.remove(connection)
-        self._waiting.pop(connection, None)
+        self._holding.pop(connection, None)
         self._held -= connection.held_bytes
         if connection.host is not None:
             key = bucket_key(connection.host)
@@ -123,20 +129,28 @@ class Connections:
 
     def waits(self, connection: Connection) -> None:
         """A connection waits for its next request from now on."""
-        self._waiting[connection] = None
+        if connection in self._open:
+            self._waiting[connection] = None
 
     def answers(self, connection: Connection) -> None:
         """A connection has a whole head: from now on it is nobody's victim."""
         self._waiting.pop(connection, None)
 
     def holds(self, connection: Connection, count: int) -> None:
-        """A connection holds so many bytes of an unfinished head."""
+        """A connection holds so many bytes of an unfinished head, or of what is behind an answer.
+
+        Where there are too many, those end that have held theirs for the longest time.
+        """
+        if connection not in self._open:
+            return
         self._held += count - connection.held_bytes
         connection.held_bytes = count
-        while self._held > self._limits.head_bytes and self._evict(
-            Reason.HEADS, self._limits.head_bytes
-        ):
-            pass
+        if count:
+            self._holding[connection] = None
+        else:
+            self._holding.pop(connection, None)
+        while self._held > self._limits.head_bytes:
+            self._end(next(iter(self._holding)), Reason.HEADS, self._limits.head_bytes)
 
     def _is_full(self, host: str) -> bool:
         if self._limits.exempt(host):
@@ -148,14 +162,17 @@ class Connections:
 
         One that has yet to read its answer only goes where there is no other.
         """
-        oldest = next((one for one in self._waiting if not one.owes), None)
+        oldest = next((one for one in islice(self._waiting, LOOKED_AT) if not one.owes), None)
         oldest = oldest or next(iter(self._waiting), None)
         if oldest is None:
             return False
-        self._note(reason, limit)
-        self.leave(oldest)
-        oldest.abort()
+        self._end(oldest, reason, limit)
         return True
+
+    def _end(self, connection: Connection, reason: Reason, limit: int) -> None:
+        self._note(reason, limit)
+        self.leave(connection)
+        connection.abort()
 
     def _note(self, reason: Reason, limit: int, who: str = "") -> None:
         self._excess.note(reason, limit, self._clock.seconds(), who)

@@ -160,14 +160,14 @@ class EvictionTests(ConnectionsTestCase):
 
 class HeadBytesTests(ConnectionsTestCase):
     def test_too_many_in_all(self) -> None:
-        """The one that has waited longest goes, whoever it was that sent them."""
+        """The one that has held its bytes for the longest time goes; who holds none stays."""
         first, second, third = (self.must_open() for _ in range(3))
         self.table.holds(second, 60)
         self.table.holds(third, 40)
         self.assertEqual(len(self.table), 3)
         self.table.holds(third, 41)
-        self.assertEqual([first.aborted, second.aborted, third.aborted], [True, True, False])
-        self.assertEqual((len(self.table), self.table._held), (1, 41))
+        self.assertEqual([first.aborted, second.aborted, third.aborted], [False, True, False])
+        self.assertEqual((len(self.table), self.table._held), (2, 41))
 
     def test_oneself(self) -> None:
         """Who alone holds too much goes."""
