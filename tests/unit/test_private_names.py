@@ -14,6 +14,7 @@ from twisted.internet.error import ConnectionAborted
 from twisted.internet.protocol import Factory, Protocol
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 from twisted.web.server import Request
+from txredisapi import HiredisProtocol, InvalidData, ResponseError
 
 from neuronetz_twisted.edge.channel import GatewayChannel
 from neuronetz_twisted.testing.agent import ScriptedAgent
@@ -89,6 +90,25 @@ class TwistedWebTests(SynchronousTestCase):
         request.break_off()
         request.abort()
         self.assertEqual((client.value(), client.reset), (b"", False))
+
+
+class RedisTests(SynchronousTestCase):
+    def test_parser(self) -> None:
+        """Txredisapi's protocol hands over each reply, in order, and raises for what is none."""
+        replies: list[object] = []
+
+        class Reading(HiredisProtocol):  # type: ignore[misc] # it is untyped
+            def replyReceived(self, reply: object) -> None:
+                replies.append(reply)
+
+        protocol = Reading(charset=None, convertNumbers=False)
+        self.assertFalse(protocol.connected)
+        protocol.dataReceived(b":1\r\n$2\r\n07\r\n-NOSCRIPT x\r\n*1\r\n:2\r\n")
+        one, text, error, many = replies
+        self.assertEqual((one, text, many), (1, b"07", [2]))
+        self.assertIsInstance(error, ResponseError)
+        with self.assertRaises(InvalidData):
+            protocol.dataReceived(b"HTTP/1.1")
 
 
 class TransportTests(TestCase):

@@ -485,9 +485,11 @@ class OrderTests(PlainTestCase):
         stream.write(b"x" * 100_000)
         stream.finish()
         self.assertEqual(len(self.requests), 1)
+        self.assertEqual(self.plain.site.channels[0].held_bytes, len(get(1)))
         reader.reads(99_000)
         self.assertEqual(len(self.requests), 1)
         reader.reads(10_000)
+        self.assertEqual(self.plain.site.channels[0].held_bytes, 0)
         self.answer(self.requests[1])
 
 
