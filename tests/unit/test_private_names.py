@@ -97,7 +97,7 @@ class RedisTests(SynchronousTestCase):
         """Txredisapi's protocol hands over each reply, in order, and raises for what is none."""
         replies: list[object] = []
 
-        class Reading(HiredisProtocol):  # type: ignore[misc] # it is untyped
+        class Reading(HiredisProtocol):
             def replyReceived(self, reply: object) -> None:
                 replies.append(reply)
 
