@@ -20,6 +20,7 @@ class PeerProtocol(Protocol):
         self.client = cast("IStreamTransport", self.transport)
         tune(self.client)
         self.write = writer_of(self.client)
+        self._own = self.client.getHost()
         self.host: str | None = getattr(self.client.getPeer(), "host", None)
 
     @property
@@ -37,4 +38,4 @@ class PeerProtocol(Protocol):
 
     def getHost(self) -> IAddress:
         """Our own."""
-        return self.client.getHost()
+        return self._own

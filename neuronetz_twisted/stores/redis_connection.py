@@ -21,6 +21,7 @@ from neuronetz_twisted.errors import RedisUnavailable
 from neuronetz_twisted.redis_target import RedisTarget
 from neuronetz_twisted.seams import RedisArgument, RedisReply, Script
 from neuronetz_twisted.stores.patience import Patience
+from neuronetz_twisted.transports import writer_of
 
 _LOST = "Redis is away: the connection was lost"
 _LATE = "it did not answer in time"
@@ -136,6 +137,7 @@ class RedisConnection(HiredisProtocol):
         if ITCPTransport.providedBy(self.transport):
             self.transport.setTcpNoDelay(enabled=True)
             self.transport.setTcpKeepAlive(enabled=True)
+        self._write_at_once = writer_of(self.transport)
 
     def dataReceived(self, data: bytes, unpause: bool = False) -> None:  # noqa: FBT001, FBT002
         """Read on, as far as this is Redis' protocol and no reply is beyond all measure."""
@@ -180,7 +182,9 @@ class RedisConnection(HiredisProtocol):
     ) -> _Call:
         if not self.connected:
             raise RedisUnavailable(_LOST)
-        self.transport.write(_packed(parts))
+        # Alone it goes at once; with others under way it waits for those of the same turn.
+        send = self.transport.write if self._owed else self._write_at_once
+        send(_packed(parts))
         call = _Call(by_text)
         self._owed.append(call)
         return call
