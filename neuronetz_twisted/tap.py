@@ -31,6 +31,8 @@ from neuronetz_twisted.operations.signals import stop_on_signals
 from neuronetz_twisted.service import wire
 
 _STDOUT = "-"
+GARBAGE_OBJECTS = 5_000
+"""Objects between two collections. Answers leave none in cycles; 700 would be a few answers."""
 
 _log = Logger()
 
@@ -80,6 +82,7 @@ def makeService(options: Options) -> IService:
     # What is loaded now stays: no collection under load need look through all of it again.
     gc.collect()
     gc.freeze()
+    gc.set_threshold(GARBAGE_OBJECTS)
     return gateway
 
 

@@ -65,6 +65,8 @@ class GatewayChannel(PeerProtocol):
         request, self._request = self._request, None
         if request is not None:
             request.connectionLost(reason)
+        # They know us: together we would be garbage that only a collection finds.
+        del self._intake, self._pace, self._way_out, self.write
 
     def dataReceived(self, data: bytes) -> None:
         """Take bytes: of a head, or of what is behind one."""
