@@ -6,6 +6,7 @@ runs the test. `forwarded` says what a proxy believes to have sent on: its own l
 
 import json
 import shutil
+import socket
 import tempfile
 from collections.abc import Callable, Sequence
 from os import environ
@@ -155,7 +156,7 @@ def _started(
     program = Program(list(arguments), dict(environ), home / "output.log")
     proxy = Proxy(name, home, program, read)
     case.addCleanup(proxy.end)
-    eventually(lambda: (home / "clients").is_socket() or not program.runs())
+    eventually(lambda: _listens(home / "clients") or not program.runs())
     if not program.runs():
         raise AssertionError(f"{name} ended:\n{program.output}")
     return proxy
@@ -190,3 +191,9 @@ def _read_haproxy(proxy: Proxy) -> list[Forwarded]:
                 Forwarded(method=method, target=target, status=int(status), request_id=request_id)
             )
     return found
+
+
+def _listens(address: Path) -> bool:
+    """Whether somebody listens there; the socket is in its place a moment earlier."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        return probe.connect_ex(str(address)) == 0
