@@ -4,9 +4,9 @@
        |                          |
        +-- refused, expired ------+--> closing --> gone
 
-A request is dispatched when its head is whole (SPEC 8): the body stays on the wire
-until somebody asks for it with `read_body`. Whatever is doubtful ends the connection behind its
-answer, for nobody could say where the next request begins (RFC 9112 9.6, 11.2).
+A request is dispatched when its head is whole (SPEC 8): the body stays on the wire until somebody
+asks for it with `read_body`. Whatever is doubtful ends the connection behind its answer, for nobody
+could say where the next request begins (RFC 9112 9.6, 11.2).
 """
 
 from functools import partial
@@ -41,20 +41,18 @@ class GatewayChannel(PeerProtocol):
     def connectionMade(self) -> None:
         """Wait for the first request."""
         super().connectionMade()
-        transport = self.client
         self.held_bytes = 0
-        self.site = self.factory
         self._clock = self.factory.clock
         self._reader = HeadReader()
-        self._intake = Intake(transport, self._clock, partial(self.write, CONTINUE), self.abort)
+        self._intake = Intake(self.client, self._clock, partial(self.write, CONTINUE), self.abort)
         self._request: GatewayRequest | None = None
         self._advancing = False
         self._was_used = False
         self._next_turn: IDelayedCall | None = None
-        self._pace = Pace(transport, self._pace_changed)
-        self._way_out = WayOut(transport, self._pace)
-        transport.registerProducer(self._pace, True)  # noqa: FBT003 - Twisted's signature
-        self.deadline = self._clock.seconds() + HEAD_S
+        self._pace = Pace(self.client, self._pace_changed)
+        self._way_out = WayOut(self.client, self._pace)
+        self.client.registerProducer(self._pace, True)  # noqa: FBT003 - Twisted's signature
+        self._expire_in(HEAD_S)
         self.factory.connections.enter(self)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
@@ -79,23 +77,25 @@ class GatewayChannel(PeerProtocol):
         elif self._request is None and not self._intake.drops:
             self._advance(data)
         else:
-            # The end of a body may be the end of its request, which then sets another deadline.
-            self.deadline = inf if self._intake.deadline < inf else self.deadline
             drops = self._intake.drops
             self._intake.take(data)
-            self.deadline = min(self.deadline, self._intake.deadline)
             if drops:
                 self._follow()
 
+    @property
+    def deadline(self) -> float:
+        """When something will have taken too long, on the clock: the body, or what else is due."""
+        return min(self._expires_at, self._intake.deadline)
+
     def expired(self) -> None:
         """End what has taken too long."""
-        self.deadline = inf
+        self._expires_at = inf
         if self._way_out.state is Closing.DRAINING:
             self._drain_on()
         elif self._intake.drops:
             self._intake.expired()
             self._follow()
-        elif self._intake.deadline < inf:
+        elif self._intake.deadline <= self._clock.seconds():
             self._intake.expired()
         elif self._reader.held and not self._pace.stalled:
             self._refuse(RequestTimeout(), self._reader.held)
@@ -166,16 +166,14 @@ class GatewayChannel(PeerProtocol):
         if self.held_bytes:
             self.factory.connections.holds(self, 0)
         self.factory.connections.answers(self)
-        self.deadline = inf
+        self._expires_at = inf
 
     def read_body(self, limit: int) -> Deferred[bytes]:
         """The body of the running request; invites a client to send it who waits for that.
 
         Fails with the `Refusal` of a body that is too long, too slow or not well framed.
         """
-        body = self._intake.read(limit)
-        self.deadline = self._intake.deadline
-        return body
+        return self._intake.read(limit)
 
     # Answers
 
@@ -184,7 +182,9 @@ class GatewayChannel(PeerProtocol):
         self._intake.closed_for_stream = streams
         whole = self._intake.skip()
         request = self._request
-        return whole and request is not None and request.head.keeps_alive and not self.site.closing
+        return (
+            whole and request is not None and request.head.keeps_alive and not self.factory.closing
+        )
 
     def finished(self, *, goes_on: bool) -> None:
         """The answer is written."""
@@ -205,9 +205,7 @@ class GatewayChannel(PeerProtocol):
             return
         if self._intake.in_doubt:
             self._drain()
-        elif self._intake.drops:
-            self.deadline = self._intake.deadline
-        else:
+        elif not self._intake.drops:
             self._go_on()
 
     def _go_on(self) -> None:
@@ -268,13 +266,13 @@ class GatewayChannel(PeerProtocol):
         if until is None:
             self.abort()
         else:
-            self.deadline = until
+            self._expires_at = until
 
     # The pace of the client
 
     def registerProducer(self, producer: IPushProducer, streaming: bool) -> None:  # noqa: ARG002, FBT001 - Twisted's signature
         """Pace `producer`, who from now on watches over a client that does not read."""
-        self.deadline = inf
+        self._expires_at = inf
         self._pace.register(producer)
 
     def unregisterProducer(self) -> None:
@@ -288,7 +286,7 @@ class GatewayChannel(PeerProtocol):
         if self._pace.stalled:
             self._watch()
         elif self._request is not None or self._intake.drops:
-            self.deadline = self._intake.deadline
+            self._expires_at = inf
         else:
             self._go_on()
 
@@ -298,4 +296,4 @@ class GatewayChannel(PeerProtocol):
         self._expire_in(STALL_S)
 
     def _expire_in(self, seconds: float) -> None:
-        self.deadline = min(self._clock.seconds() + seconds, self._intake.deadline)
+        self._expires_at = self._clock.seconds() + seconds

@@ -49,8 +49,12 @@ class Connection(Protocol):
     """
 
     host: str | None
-    deadline: float
     held_bytes: int
+
+    @property
+    def deadline(self) -> float:
+        """As above."""
+        ...
 
     @property
     def owes(self) -> bool:

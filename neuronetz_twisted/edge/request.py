@@ -129,7 +129,7 @@ class GatewayRequest(Request):
             framing.append((b"Connection", b"close"))
         elif not self._is_modern:
             framing.append((b"Connection", b"keep-alive"))
-        self._unsent = head_of(status, self.channel.site.date_line(), framing)
+        self._unsent = head_of(status, self.channel.factory.date_line(), framing)
 
     def write(self, data: bytes) -> None:
         """Send bytes of the answer's body, if it has one."""
