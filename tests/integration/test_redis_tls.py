@@ -1,14 +1,9 @@
 """`rediss://` on a real server behind a TLS listener: only the right certificate will do."""
 
-import datetime as dt
 import os
 import tempfile
 from pathlib import Path
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 from twisted.internet.endpoints import SSL4ServerEndpoint, TCP4ServerEndpoint, UNIXClientEndpoint
 from twisted.internet.interfaces import IAddress, IStreamServerEndpoint, ITransport
 from twisted.internet.protocol import Factory, Protocol, connectionDone
@@ -19,31 +14,9 @@ from twisted.trial.unittest import TestCase
 from neuronetz_twisted.errors import RedisUnavailable
 from neuronetz_twisted.redis_target import RedisTarget
 from neuronetz_twisted.stores.redis import RedisGate
+from tests.certificates import self_signed
 from tests.integration.killable_redis import KillableRedis
 from tests.waiting import reactor, until
-
-
-def certificate_for(name: str) -> bytes:
-    """A self-signed certificate for a host name, with its key, as PEM."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-    now = dt.datetime.now(dt.UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(subject)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - dt.timedelta(hours=1))
-        .not_valid_after(now + dt.timedelta(hours=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    return certificate.public_bytes(serialization.Encoding.PEM) + key.private_bytes(
-        serialization.Encoding.PEM,
-        serialization.PrivateFormat.PKCS8,
-        serialization.NoEncryption(),
-    )
 
 
 class Joined(Protocol):
@@ -118,11 +91,11 @@ class NetworkTests(TestCase):
 
     async def tls_gate(self, *, name: str, trusted: bool) -> RedisGate:
         """A gate to a listener with a certificate for `name`, which the system trusts or not."""
-        pem = certificate_for(name)
+        pem = self_signed(name)
         file = Path(tempfile.mkdtemp(prefix="nz-tls-")) / "roots.pem"
         self.addCleanup(file.parent.rmdir)
         self.addCleanup(file.unlink)
-        file.write_bytes(pem if trusted else certificate_for(name))
+        file.write_bytes(pem if trusted else self_signed(name))
         before = os.environ.get("SSL_CERT_FILE")
         os.environ["SSL_CERT_FILE"] = str(file)
         self.addCleanup(self.restore, before)

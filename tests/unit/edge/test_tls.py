@@ -19,9 +19,9 @@ from neuronetz_twisted.edge.deadlines import DRAIN_S, HEAD_S, STALL_S
 from neuronetz_twisted.edge.site import EdgeService
 from neuronetz_twisted.testing.upstream import ScriptedStream, chat_final, chat_frame
 from neuronetz_twisted.transports import unsent_bytes
+from tests.certificates import made_certificate
 from tests.unit.edge.house import KEY, LIMITS, House
 from tests.unit.edge.surface import CHAT
-from tests.unit.upstream.test_tls import made_certificate
 from tests.waiting import reactor, until
 
 LAST_CHUNK = b"0\r\n\r\n"

@@ -1,12 +1,7 @@
 """A model host behind TLS: the same requests and answers, and nobody who is not that host."""
 
-from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 from twisted.internet import reactor
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.endpoints import TCP4ClientEndpoint, wrapClientTLS
@@ -15,7 +10,7 @@ from twisted.internet.error import (
     TimeoutError,  # noqa: A004 - Twisted's own
 )
 from twisted.internet.protocol import Factory, Protocol, connectionDone
-from twisted.internet.ssl import Certificate, PrivateCertificate, optionsForClientTLS
+from twisted.internet.ssl import Certificate, optionsForClientTLS
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 from twisted.web.client import ResponseNeverReceived
@@ -28,31 +23,8 @@ from neuronetz_twisted.upstream.causes import cause_of
 from neuronetz_twisted.upstream.connection import Exchange
 from neuronetz_twisted.upstream.pool import Pool
 from neuronetz_twisted.upstream.targets import Target
+from tests.certificates import made_certificate
 from tests.unit.upstream.network import CHUNKED, CONNECT_S, LAST_CHUNK, Network, chunk, read
-
-
-def made_certificate(name: str, days_left: float = 1) -> PrivateCertificate:
-    """Make a certificate that is its own authority, valid from yesterday on."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-    now = datetime.now(UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(subject)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=days_left))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    pem = serialization.Encoding.PEM
-    made: PrivateCertificate = PrivateCertificate.loadPEM(
-        certificate.public_bytes(pem)
-        + key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    )
-    return made
 
 
 class Host(Protocol):
