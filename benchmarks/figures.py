@@ -29,6 +29,11 @@ def ratio(of: float | None, to: float | None) -> float | None:
     return of / to
 
 
+def difference(of: float | None, less: float | None) -> float | None:
+    """What remains of one value without another; None where one is missing."""
+    return None if of is None or less is None else of - less
+
+
 def worst(values: Sequence[float | None]) -> float | None:
     """The largest; None where there is none, or where one of them is missing."""
     there = [value for value in values if value is not None]

@@ -5,13 +5,20 @@ from enum import Enum
 
 from attrs import frozen
 
-from benchmarks.figures import ratio, worst
+from benchmarks.figures import difference, ratio, worst
 from benchmarks.results import Results
 from benchmarks.tables import number, times
 
 OPENAI, NATIVE = "gateway", "gateway-native"
 BOTH = (OPENAI, NATIVE)
 PHASES = ("leave-stream", "leave-prefill", "leave-folded")
+
+# The goals in microseconds and milliseconds are those of the machine that they were set on. There
+# aiohttp's bare relay needed 104 us for a request and added 0.25 ms to the first byte; timings are
+# only compared within one run, so elsewhere they are goals in units of that relay (method.md).
+_RELAY = "aiohttp"
+_RELAY_US = 104
+_RELAY_ADDED_MS = 0.25
 
 
 class Verdict(Enum):
@@ -62,21 +69,33 @@ def at_least(value: float | None, limit: float) -> bool | None:
     return None if value is None else value >= limit
 
 
+def _within(value: float | None, limit: float, share: float | None, most: float) -> bool | None:
+    """Whether a time is within its limit, or so many times a bare relay's own that this holds."""
+    if value is None:
+        return None
+    return value <= limit or at_most(share, most) is True
+
+
 def _cost(results: Results) -> Finding:
     sizes = ("chat-16", "chat-64")
     costs = [results.median(name, OPENAI, "cpu_us") for name in sizes]
-    stores = worst([results.median(name, OPENAI, "stores_us") for name in sizes])
-    # The machine's speed changes; what a peer needs in the same run says how fast it was.
-    relays = [
-        ratio(results.median(name, OPENAI, "cpu_us"), results.median(name, "aiohttp", "cpu_us"))
-        for name in sizes
+    shares = [
+        ratio(cost, results.median(name, _RELAY, "cpu_us"))
+        for name, cost in zip(sizes, costs, strict=True)
     ]
+    stores = worst([results.median(name, OPENAI, "stores_us") for name in sizes])
     text = (
-        f"{number(costs[0])} / {number(costs[1])} µs ({times(relays[0])} / {times(relays[1])} "
-        f"aiohttp's bare relay), and {number(stores)} µs in its stores"
+        f"{number(costs[0])} / {number(costs[1])} µs, {times(shares[0])} / {times(shares[1])} "
+        f"aiohttp's bare relay, and {number(stores)} µs in its stores"
     )
-    highest = worst(costs)
-    return Finding(text, [at_most(highest, 220)], [at_most(highest, 120)])
+
+    def hold(limit_us: float) -> list[bool | None]:
+        return [
+            _within(cost, limit_us, share, limit_us / _RELAY_US)
+            for cost, share in zip(costs, shares, strict=True)
+        ]
+
+    return Finding(text, hold(220), hold(120))
 
 
 def _rates(results: Results) -> Finding:
@@ -138,21 +157,31 @@ def _pace(results: Results) -> Finding:
 
 
 def _added(results: Results) -> Finding:
-    def added(workload: str, figure: str) -> float | None:
-        own = results.median(workload, OPENAI, figure)
-        direct = results.median(workload, "direct", figure)
-        return None if own is None or direct is None else own - direct
+    workloads = ("chat-1", "rate-50")
 
-    p50s = [added(workload, "first_p50_ms") for workload in ("chat-1", "rate-50")]
-    p99s = [added(workload, "first_p99_ms") for workload in ("chat-1", "rate-50")]
+    def added(lane: str, figure: str) -> list[float | None]:
+        return [
+            difference(results.median(each, lane, figure), results.median(each, "direct", figure))
+            for each in workloads
+        ]
+
+    p50s, p99s = added(OPENAI, "first_p50_ms"), added(OPENAI, "first_p99_ms")
+    shares = [
+        ratio(own, relay) for own, relay in zip(p50s, added(_RELAY, "first_p50_ms"), strict=True)
+    ]
     text = "; ".join(
-        f"{what}: p50 {number(p50)} ms, p99 {number(p99)} ms"
-        for what, p50, p99 in zip(("1 connection", "50/s"), p50s, p99s, strict=True)
+        f"{what}: p50 {number(p50)} ms, {times(share)} aiohttp's, p99 {number(p99)} ms"
+        for what, p50, share, p99 in zip(("1 connection", "50/s"), p50s, shares, p99s, strict=True)
     )
-    p50, p99 = worst(p50s), worst(p99s)
-    return Finding(
-        text, [at_most(p50, 0.5), at_most(p99, 5)], [at_most(p50, 0.25), at_most(p99, 2)]
-    )
+
+    def hold(p50_ms: float, p99_ms: float) -> list[bool | None]:
+        within = [
+            _within(p50, p50_ms, share, p50_ms / _RELAY_ADDED_MS)
+            for p50, share in zip(p50s, shares, strict=True)
+        ]
+        return [*within, at_most(worst(p99s), p99_ms)]
+
+    return Finding(text, hold(0.5, 5), hold(0.25, 2))
 
 
 def _workers(_: Results) -> Finding:
@@ -187,8 +216,7 @@ def _slow(results: Results) -> Finding:
 
 def _start(results: Results) -> Finding:
     start_s = results.median("start", OPENAI, "start_s")
-    idle_kb = results.median("start", OPENAI, "idle_kb")
-    idle_mb = None if idle_kb is None else idle_kb / 1000
+    idle_mb = results.median("start", OPENAI, "idle_mib")
     text = f"{number(start_s)} s; {number(idle_mb)} MB"
     return Finding(
         text,
@@ -198,8 +226,8 @@ def _start(results: Results) -> Finding:
 
 
 GOALS = (
-    Goal("S1", "CPU per non-streamed chat request, 16 and 64 connections", "≤ 220 µs", "≤ 120 µs",
-         _cost),
+    Goal("S1", "CPU per non-streamed chat request, 16 and 64 connections",
+         "≤ 220 µs (2.1 x aiohttp's 104)", "≤ 120 µs (1.2 x)", _cost),
     Goal("S2", "requests/s of one worker against peers, 64 connections",
          "≥ 3 x Portkey, ≥ 7 x FastAPI, ≥ 25 x LiteLLM", "≥ aiohttp, ≥ 50 x LiteLLM", _rates),
     Goal("S3", "CPU per token at 500 streams of 50 tokens/s, native / translated",
@@ -207,8 +235,9 @@ GOALS = (
     Goal("S4", "paced streams on one worker",
          "1000: all whole, late p99 ≤ 100 ms, ≤ 25 kB each; 2000 whole",
          "2000: wall ≤ 1.05 x direct, late p99 ≤ 100 ms, ≤ 12 kB each", _pace),
-    Goal("S5", "time to first byte that is added", "p50 ≤ 0.5 ms, p99 ≤ 5 ms",
-         "p50 ≤ 0.25 ms, p99 ≤ 2 ms", _added),
+    Goal("S5", "time to first byte that is added",
+         "p50 ≤ 0.5 ms (2 x aiohttp's 0.25), p99 ≤ 5 ms", "p50 ≤ 0.25 ms (1 x), p99 ≤ 2 ms",
+         _added),
     Goal("S6", "two workers against one", "≥ 1.6 x", "linear", _workers),
     Goal("S7", "upstream closed after the client went: stream / prefill / not streamed",
          "≤ 20 ms", "≤ 1 ms", _left),

@@ -1,7 +1,7 @@
 """One round: load on one lane, the CPU and memory that it took, and the figures from both."""
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import count
 from pathlib import Path
 from statistics import median
@@ -83,7 +83,7 @@ class Meter:
             case Kind.STREAMS:
                 return stream_figures(report, taken, lane.running.idle_kib)
             case Kind.LEAVE:
-                return leave_figures(report, self._gone(report))
+                return leave_figures(report, self.mock.asked(), self._gone(report))
             case _:
                 return slow_figures(report, taken)
 
@@ -114,7 +114,7 @@ class Meter:
 
     def _gone(self, report: Mapping[str, Any]) -> dict[int, int]:
         """When the upstream saw clients go, given time to see them all."""
-        wanted = {entry["id"] for entry in report["left"]}
+        wanted = {entry["id"] for entry in report["left"]} & self.mock.asked()
         give_up = time.monotonic() + _SEEN_WITHIN_S
         while not wanted <= (gone := self.mock.gone()).keys() and time.monotonic() < give_up:
             time.sleep(_SEEN_POLL_S)
@@ -154,11 +154,17 @@ def stream_figures(report: Mapping[str, Any], taken: Taken, idle_kib: int) -> Fi
     return figures
 
 
-def leave_figures(report: Mapping[str, Any], gone: Mapping[int, int]) -> Figures:
-    """Clients that went: how many of those that asked the upstream saw go, and how much later."""
-    left = {entry["id"]: entry["at_us"] for entry in report["left"]}
+def leave_figures(
+    report: Mapping[str, Any], asked: Collection[int], gone: Mapping[int, int]
+) -> Figures:
+    """Clients that went: how many the upstream was asked for, saw go, and how much later.
+
+    A client may go before the upstream is asked, while its key is verified anew; then the upstream
+    must not be asked any more, and there is nothing to see.
+    """
+    left = {entry["id"]: entry["at_us"] for entry in report["left"] if entry["id"] in asked}
     late = sorted((gone[each] - at) / _US_PER_MS for each, at in left.items() if each in gone)
-    figures = {"asked": float(report["started"]), "seen": float(len(late))}
+    figures = {"asked": float(len(left)), "seen": float(len(late))}
     if late:
         figures |= {"p50_ms": late[len(late) // 2], "max_ms": late[-1]}
     return figures

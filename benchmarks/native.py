@@ -49,6 +49,11 @@ class Mock:
         """Forget what was counted, and hang up on answers that nobody waits for any more."""
         ask(self.port, "/control/reset", "POST")
 
+    def asked(self) -> set[int]:
+        """The labels of the requests that came."""
+        _, body = ask(self.port, "/control/asked")
+        return set(json.loads(body))
+
     def gone(self) -> dict[int, int]:
         """For each label of an answer whose client went: when, in microseconds (monotonic)."""
         _, body = ask(self.port, "/control/gone")

@@ -88,7 +88,7 @@ _RATE_COLUMNS = (*_FIRST, Column("failed", _failed))
 _COLUMNS: dict[Kind, Sequence[Column]] = {
     Kind.START: (
         measured("start to ready s", "start_s"),
-        measured("idle memory MB", "idle_kb", 1e-3),
+        measured("idle memory MiB", "idle_mib"),
     ),
     Kind.CHAT: (
         measured("CPU µs/request", "cpu_us"),

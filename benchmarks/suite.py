@@ -29,7 +29,7 @@ _LABELS = {
     "nginx-native": "nginx, pass-through, Ollama's surface",
 }
 _SETTLE_S = 1.0
-_KB = 1.024
+_KIB_PER_MIB = 1024
 _WARM_UP = Workload(
     name="warm-up",
     title="",
@@ -119,7 +119,7 @@ class Suite:
             running.program.stop()
             self._remark(f"{running.label}: skipped, it gives no answers", first.failure)
             return
-        self.results.add("start", running.name, {"idle_kb": idle_kib * _KB})
+        self.results.add("start", running.name, {"idle_mib": idle_kib / _KIB_PER_MIB})
         self.results.versions[running.label] = running.version
         running.idle_kib = resident_kib(running.pids())
 

@@ -11,10 +11,11 @@
  *   delay_us  time between two tokens; 0 sends them as fast as the socket takes them
  *   wait_us   time before the first byte of the answer, also of one that is not streamed
  *   size      further bytes of text in each token
- *   id        a number under which /control/gone tells when the client went
+ *   id        a number under which /control/asked and /control/gone know the request
  *
- * GET /control/stats counts, GET /control/gone lists answers whose client went before they ended,
- * POST /control/reset forgets both, and hangs up on answers under way.
+ * GET /control/stats counts, GET /control/asked lists the requests with a number, GET /control/gone
+ * the answers whose client went before they ended, and when; POST /control/reset forgets all of it,
+ * and hangs up on answers under way.
  */
 #include "wire.h"
 
@@ -40,7 +41,7 @@ struct connection {
 static int epoll;
 static uint64_t now;
 static struct connection *connections, *dead;
-static struct buffer gone;
+static struct buffer asked, gone;
 static struct { unsigned long connections, open, requests, active, peak, ended, gone, tokens; } count;
 
 /* Timers: a binary heap of connections by the time at which they are due. */
@@ -335,6 +336,11 @@ static void generate(struct connection *connection, enum dialect dialect, const 
     connection->id = directive(from, end, "id", 0);
     connection->due = now + (uint64_t)directive(from, end, "wait_us", 0);
     connection->state = WAITING;
+    if (connection->id != 0) {
+        char entry[32];
+        snprintf(entry, sizeof entry, "%s%ld", held(&asked) ? "," : "", connection->id);
+        append_text(&asked, entry);
+    }
     if (++count.active > count.peak) count.peak = count.active;
     if (connection->streamed) prepare_frame(connection);
     if (connection->due > now)
@@ -353,10 +359,10 @@ static void show_stats(struct connection *connection) {
     reply_json(connection, body);
 }
 
-static void show_gone(struct connection *connection) {
+static void show(struct connection *connection, const struct buffer *entries) {
     struct buffer list = {0};
     append_text(&list, "[");
-    append(&list, gone.data ? gone.data : "", held(&gone));
+    append(&list, entries->data ? entries->data : "", held(entries));
     append(&list, "]", 2);
     reply_json(connection, list.data);
     release(&list);
@@ -369,7 +375,7 @@ static void reset(struct connection *connection) {
         next = each->next;
         if (each->state != READING) hang_up(each);
     }
-    gone.start = gone.end = 0;
+    asked.start = asked.end = gone.start = gone.end = 0;
     count.connections = count.requests = count.ended = count.gone = count.tokens = 0;
     count.peak = count.active;
     reply_json(connection, "{}");
@@ -409,8 +415,10 @@ static void serve(struct connection *connection, const char *head, size_t head_l
                                "\"created\":1767225600,\"owned_by\":\"library\"}]}");
     else if (starts(head, "GET /control/stats "))
         show_stats(connection);
+    else if (starts(head, "GET /control/asked "))
+        show(connection, &asked);
     else if (starts(head, "GET /control/gone "))
-        show_gone(connection);
+        show(connection, &gone);
     else if (starts(head, "POST /control/reset "))
         reset(connection);
     else

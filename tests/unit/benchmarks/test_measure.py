@@ -78,8 +78,14 @@ class FigureTests(SynchronousTestCase):
     def test_leave(self) -> None:
         """Clients are held against their own label; one that nobody saw go counts as unseen."""
         left = [{"id": 1, "at_us": 1000}, {"id": 2, "at_us": 2000}, {"id": 3, "at_us": 3000}]
-        found = leave_figures(report(started=3, left=left), {1: 1500, 2: 4000, 9: 1})
+        found = leave_figures(report(left=left), {1, 2, 3}, {1: 1500, 2: 4000, 9: 1})
         self.assertEqual(found, {"asked": 3.0, "seen": 2.0, "p50_ms": 2.0, "max_ms": 2.0})
+
+    def test_left_before(self) -> None:
+        """A client that went before the upstream was asked is no client that it should see go."""
+        left = [{"id": 1, "at_us": 1000}, {"id": 2, "at_us": 2000}]
+        found = leave_figures(report(left=left), {1}, {1: 1500})
+        self.assertEqual(found, {"asked": 1.0, "seen": 1.0, "p50_ms": 0.5, "max_ms": 0.5})
 
     def test_slow(self) -> None:
         """Growth during the round; a target that shrank has not grown."""
