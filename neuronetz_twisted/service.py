@@ -162,7 +162,7 @@ def _edge(
 ) -> EdgeService:
     site = GatewaySite(
         reactor,
-        begin=Dispatch(Routes(doors, pages).app).begin,
+        begin=Dispatch(Routes(doors, pages)).begin,
         refuse=doors.refuse,
         max_body_bytes=settings.max_request_body_bytes,
         limits=_connection_limits(settings, proxies),

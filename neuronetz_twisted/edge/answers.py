@@ -1,7 +1,5 @@
 """Answers as bytes on a client's connection: the one place that renders a refusal (SPEC 8)."""
 
-from typing import TYPE_CHECKING
-
 import orjson
 from twisted.internet.interfaces import IPushProducer
 
@@ -9,26 +7,19 @@ from neuronetz_twisted.dialects.faults import native_error, openai_error
 from neuronetz_twisted.edge.request import GatewayRequest
 from neuronetz_twisted.errors import InvalidApiKey, MethodNotAllowed, Refusal
 
-if TYPE_CHECKING:
-    from twisted.internet.defer import Deferred
-
 
 class HttpAnswer:
     """The `Client` of seams.py, over one request.
 
-    `ended` fires when the answer is over: sent, or the client gone. `headers` are those that every
-    form of the answer carries.
+    `headers` are those that every form of the answer carries.
     """
 
     def __init__(self, request: GatewayRequest, request_id: str) -> None:
         self._request = request
         self._request_id = request_id
         self.headers: dict[bytes, bytes] = {}
-        self._over = False
-        self._begun = False
         self._closing = False
         self._registered = False
-        self.ended: Deferred[None] = request.notifyFinish().addBoth(self._finished)
 
     def begin(self, content_type: bytes) -> None:
         """Prepare the head of a streamed answer; it goes out with the first bytes."""
@@ -38,18 +29,17 @@ class HttpAnswer:
 
     def write(self, data: bytes) -> None:
         """Send bytes; the request frames them."""
-        if not self._over:
-            self._request.write(data)
+        self._request.write(data)
 
     def register(self, producer: IPushProducer) -> None:
         """Pace `producer` by the client's socket."""
-        if not self._over:
+        if not self._request.over:
             self._registered = True
             self._request.registerProducer(producer, True)  # noqa: FBT003 - Twisted's signature
 
     def unregister(self) -> None:
         """Let go of the producer; the connection of a client that has gone has done so."""
-        if self._registered and not self._over and not self._request.gone:
+        if self._registered and not self._request.over:
             self._request.unregisterProducer()
         self._registered = False
 
@@ -59,7 +49,7 @@ class HttpAnswer:
 
     def refuse(self, refusal: Refusal) -> None:
         """Send a refusal in the dialect of the path."""
-        if self._over or self._begun:
+        if self._request.startedWriting:
             return
         render = openai_error if self._request.asked_path.startswith(b"/v1/") else native_error
         if refusal.retry_after is not None:
@@ -73,31 +63,25 @@ class HttpAnswer:
 
     def complete(self, last: bytes) -> None:
         """End a streamed answer with its last bytes and its last chunk."""
-        if not self._over:
-            self._request.finish(last)
+        self._request.finish(last)
 
     def break_off(self) -> None:
         """Close without an end of the answer once the client has read the rest (SPEC 8)."""
-        if not self._over and not self._closing:
+        if not self._closing:
             self._closing = True
             self._request.break_off()
 
     def abort(self) -> None:
         """Reset the connection."""
-        if not self._over:
-            self._request.abort()
+        self._request.abort()
 
     def whole(self, status: int, content_type: bytes, body: bytes) -> None:
         """Send an answer in one piece."""
-        if self._over or self._begun:
+        if self._request.startedWriting:
             return
         self._head(status, content_type, len(body))
         self._request.finish(body)
 
     def _head(self, status: int, content_type: bytes, length: int | None) -> None:
-        self._begun = True
         fields = [(b"Content-Type", content_type), *self.headers.items()]
         self._request.begin(status, fields, length)
-
-    def _finished(self, _: object) -> None:
-        self._over = True

@@ -9,6 +9,7 @@ asks for it with `read_body`. Whatever is doubtful ends the connection behind it
 could say where the next request begins (RFC 9112 9.6, 11.2).
 """
 
+from collections.abc import Coroutine
 from functools import partial
 from math import inf
 from typing import TYPE_CHECKING
@@ -168,11 +169,8 @@ class GatewayChannel(PeerProtocol):
         self.factory.connections.answers(self)
         self._expires_at = inf
 
-    def read_body(self, limit: int) -> Deferred[bytes]:
-        """The body of the running request; invites a client to send it who waits for that.
-
-        Fails with the `Refusal` of a body that is too long, too slow or not well framed.
-        """
+    def read_body(self, limit: int) -> Coroutine[Deferred[bytes], object, bytes]:
+        """The body of the running request, or its `Refusal`; who waits to be invited is."""
         return self._intake.read(limit)
 
     # Answers
@@ -210,7 +208,8 @@ class GatewayChannel(PeerProtocol):
 
     def _go_on(self) -> None:
         """Begin with the next request if it has come meanwhile, or wait for it."""
-        self._cancel_turn()
+        if self._next_turn is not None:
+            self._cancel_turn()
         if self._request is not None or self._way_out.state is not Closing.NO:
             return
         wait_s = HEAD_S if self._reader.held else KEEP_ALIVE_S

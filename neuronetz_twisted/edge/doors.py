@@ -9,7 +9,7 @@ from functools import partial
 from os import urandom
 from typing import Protocol
 
-from attrs import define, frozen
+from attrs import define, field, frozen
 from twisted.internet.defer import CancelledError
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
@@ -23,7 +23,7 @@ from neuronetz_twisted.edge.address import bucket_key
 from neuronetz_twisted.edge.answers import HttpAnswer
 from neuronetz_twisted.edge.bodies import too_large
 from neuronetz_twisted.edge.framing import words
-from neuronetz_twisted.edge.request import MODEL_PATH, UNKNOWN_PATH, GatewayRequest
+from neuronetz_twisted.edge.request import ROUTES, UNKNOWN_PATH, GatewayRequest
 from neuronetz_twisted.edge.request_ids import client_request_id, new_request_id
 from neuronetz_twisted.errors import (
     Draining,
@@ -45,6 +45,9 @@ POST = ("POST",)
 GET = ("GET",)
 GET_HEAD = ("GET", "HEAD")
 JSON = b"application/json"
+
+_MODEL_ROUTE = "/v1/models/{id}"
+_ROUTE_NAMES = {UNKNOWN_PATH: "-", **{path: path.decode("ascii") for path in ROUTES}}
 
 
 class WriterOf(Protocol):
@@ -110,6 +113,11 @@ class Doors:
     admission: Admission
     pipeline: Pipeline
     settlement: Settlement
+    _client_id_field: bytes = field(init=False)
+
+    @_client_id_field.default
+    def _lower_case_header(self) -> bytes:
+        return self.request_id_header.lower()
 
     async def public(self, request: GatewayRequest, methods: tuple[str, ...], page: Page) -> None:
         """Answer without a key."""
@@ -119,9 +127,10 @@ class Doors:
             visit.answer.whole(*page(request))
         except MethodNotAllowed as refusal:
             visit.answer.refuse(refusal)
-        await visit.answer.ended
 
-    async def reading(self, request: GatewayRequest, methods: tuple[str, ...], view: View) -> None:
+    def reading(
+        self, request: GatewayRequest, methods: tuple[str, ...], view: View
+    ) -> Awaitable[None]:
         """Answer from what the gateway knows, without a call to a model host."""
 
         async def read(visit: Visit) -> None:
@@ -132,9 +141,9 @@ class Doors:
             visit.answer.answer(JSON, body)
             self.settlement.answered(visit.arrival, len(body))
 
-        await self._enter(request, methods, read)
+        return self._enter(request, methods, read)
 
-    async def running(self, request: GatewayRequest, surface: Surface) -> None:
+    def running(self, request: GatewayRequest, surface: Surface) -> Awaitable[None]:
         """Hand a call to the pipeline."""
 
         async def run(visit: Visit) -> None:
@@ -152,15 +161,15 @@ class Doors:
             )
             await self.pipeline.run(call, visit.answer, partial(surface.writer, now=self.now()))
 
-        await self._enter(request, POST, run)
+        return self._enter(request, POST, run)
 
-    async def unknown(self, request: GatewayRequest) -> None:
+    def unknown(self, request: GatewayRequest) -> Awaitable[None]:
         """Refuse a path that is not in the table, to those who have a key (SPEC 3)."""
 
         async def refuse(_: Visit) -> None:
             raise NotAllowed(why="path")
 
-        await self._enter(request, (_method(request),), refuse)
+        return self._enter(request, (_method(request),), refuse)
 
     async def _enter(
         self,
@@ -182,7 +191,6 @@ class Doors:
             _log.failure("a request failed", request_id=visit.arrival.id)
             visit.answer.refuse(InternalError())
             visit.answer.break_off()
-        await visit.answer.ended
 
     def _cancelled(self, visit: Visit) -> None:
         """The client has gone; or it is still there, and the gateway stops."""
@@ -224,26 +232,22 @@ class Doors:
 
     def _arrive(self, request: GatewayRequest) -> Visit:
         request_id = new_request_id(self.now(), urandom(10))
-        name = self.request_id_header
-        client_id = client_request_id(request.field(name.lower()))
+        client_id = client_request_id(request.field(self._client_id_field))
         answer = HttpAnswer(request, request_id)
-        answer.headers[name] = request_id.encode("ascii")
+        answer.headers[self.request_id_header] = request_id.encode("ascii")
         if client_id is not None:
             answer.headers[b"X-Client-Request-ID"] = client_id.encode("ascii")
         arrival = Arrival(
             id=request_id,
             client_id=client_id,
-            address=self._address(request),
+            address=self.client_address(
+                request.channel.caller_host, request.head.fields.get(b"x-forwarded-for", ())
+            ),
             user_agent=(request.field(b"user-agent") or b"").decode("utf-8", "replace"),
-            route=f"{_method(request)} {_route(request)}",
+            route=f"{_method(request)} {_ROUTE_NAMES.get(request.path, _MODEL_ROUTE)}",
             received=self.clock.seconds(),
         )
         return Visit(request, answer, arrival)
-
-    def _address(self, request: GatewayRequest) -> str:
-        forwarded = request.head.fields.get(b"x-forwarded-for", ())
-        peer: str | None = getattr(request.channel.getPeer(), "host", None)
-        return self.client_address(peer or "", forwarded)
 
 
 def _method(request: GatewayRequest) -> str:
@@ -253,14 +257,6 @@ def _method(request: GatewayRequest) -> str:
 def _check_method(request: GatewayRequest, methods: Sequence[str]) -> None:
     if _method(request) not in methods:
         raise MethodNotAllowed(allow=", ".join(methods))
-
-
-def _route(request: GatewayRequest) -> str:
-    if request.path == UNKNOWN_PATH:
-        return "-"
-    if request.path.startswith(MODEL_PATH):
-        return "/v1/models/{id}"
-    return request.path.decode("ascii")
 
 
 def _joined(values: Sequence[bytes] | None) -> bytes | None:

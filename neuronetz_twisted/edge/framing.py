@@ -7,12 +7,15 @@ line, whose method it would only know from a list. RFC 9112 is the source unless
 
 import re
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from itertools import product
 
-from attrs import frozen
+from attrs import define
 
 from neuronetz_twisted.errors import (
     HeadersTooLarge,
     InvalidRequest,
+    Refusal,
     UriTooLong,
     VersionNotSupported,
 )
@@ -30,8 +33,10 @@ HTTP_1_1 = b"HTTP/1.1"
 Fields = Mapping[bytes, Sequence[bytes]]
 """The fields of a head: names in lower case, the values of each in the order of their lines."""
 
-_REQUEST_LINE = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+) ([^ ]+) (HTTP/[0-9]\.[0-9])")
-_TARGET = re.compile(rb"[A-Za-z0-9._~!$&'()*+,;=:@/?%\[\]-]+")
+_METHOD = rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+)"
+_TARGET = rb"([A-Za-z0-9._~!$&'()*+,;=:@/?%\[\]-]+)"
+_REQUEST_LINE = re.compile(_METHOD + b" " + _TARGET + rb" (HTTP/1\.[01])")
+_THREE_WORDS = re.compile(_METHOD + rb" ([^ ]+) (HTTP/[0-9]\.[0-9])")
 _ABSOLUTE = re.compile(rb"[Hh][Tt][Tt][Pp][Ss]?://([^/?]*)(.*)")
 _LABEL = rb"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
 _HOST = re.compile(
@@ -40,6 +45,9 @@ _HOST = re.compile(
 )
 _MAX_HOST_BYTES = 262
 _LAST_PORT = 65535
+REMEMBERED_HOSTS = 256
+"""Hosts whose reading is kept: nearly all requests have the same one."""
+
 _LENGTH = re.compile(rb"[0-9]{1,18}")
 
 _READ_HERE = frozenset(
@@ -61,8 +69,15 @@ _READ_HERE = frozenset(
 )
 """Names that mean something here, or to a proxy that writes them with underscores."""
 
+_SHADOWS = _READ_HERE.symmetric_difference(
+    "".join(spelling).encode("ascii")
+    for name in _READ_HERE
+    for spelling in product(*("-_" if sign == "-" else sign for sign in name.decode("ascii")))
+)
+"""Names that others may take for one of these: some write `-` as `_` (CGI's way)."""
 
-@frozen
+
+@define
 class RequestLine:
     """The first line: `path` is the target without authority and query."""
 
@@ -71,7 +86,7 @@ class RequestLine:
     version: bytes
 
 
-@frozen(kw_only=True)
+@define(kw_only=True)
 class RequestHead:
     """A head whose framing is beyond doubt.
 
@@ -98,19 +113,28 @@ def parse_request_line(line: bytes) -> RequestLine:
     """
     match = _REQUEST_LINE.fullmatch(line)
     if match is None:
-        raise malformed("its first line is not METHOD TARGET HTTP/1.1")
+        raise _fault_of(line)
+    method, target, version = match.groups()
+    if len(method) > MAX_METHOD_BYTES or len(target) > MAX_TARGET_BYTES:
+        raise _fault_of(line)
+    return RequestLine(method, _path_of(method, target), version)
+
+
+def _fault_of(line: bytes) -> Refusal:
+    """Why a line is no request line."""
+    match = _THREE_WORDS.fullmatch(line)
+    if match is None:
+        return malformed("its first line is not METHOD TARGET HTTP/1.1")
     method, target, version = match.groups()
     if len(method) > MAX_METHOD_BYTES:
-        raise malformed("its method is too long")
+        return malformed("its method is too long")
     if len(target) > MAX_TARGET_BYTES:
-        raise UriTooLong
-    if version not in {HTTP_1_0, HTTP_1_1}:
-        if version.startswith(b"HTTP/1."):
-            raise malformed("there is no such version of HTTP")
-        raise VersionNotSupported
-    if _TARGET.fullmatch(target) is None:
-        raise malformed("its target has characters that no URI has")
-    return RequestLine(method, _path_of(method, target), version)
+        return UriTooLong()
+    if version in {HTTP_1_0, HTTP_1_1}:
+        return malformed("its target has characters that no URI has")
+    if version.startswith(b"HTTP/1."):
+        return malformed("there is no such version of HTTP")
+    return VersionNotSupported()
 
 
 def _path_of(method: bytes, target: bytes) -> bytes:
@@ -134,7 +158,8 @@ def read_head(line: RequestLine, fields: Fields, count: int) -> RequestHead:
     """
     if count > MAX_FIELDS:
         raise HeadersTooLarge
-    _check_names(fields)
+    if not _SHADOWS.isdisjoint(fields):
+        raise malformed("a field name has underscores for hyphens")
     _check_host(line, fields)
     modern = line.version == HTTP_1_1
     length = _body_length(fields, modern=modern)
@@ -145,13 +170,6 @@ def read_head(line: RequestLine, fields: Fields, count: int) -> RequestHead:
         keeps_alive=_keeps_alive(fields, modern=modern),
         invited=modern and length != 0 and _expects_100(fields),
     )
-
-
-def _check_names(fields: Fields) -> None:
-    """Refuse a name that others may take for one of ours: some write `-` as `_` (CGI's way)."""
-    for name in fields:
-        if b"_" in name and name.replace(b"_", b"-") in _READ_HERE:
-            raise malformed("a field name has underscores for hyphens")
 
 
 def _check_host(line: RequestLine, fields: Fields) -> None:
@@ -166,7 +184,12 @@ def _check_host(line: RequestLine, fields: Fields) -> None:
 
 
 def _is_host(value: bytes) -> bool:
-    match = _HOST.fullmatch(value) if len(value) <= _MAX_HOST_BYTES else None
+    return len(value) <= _MAX_HOST_BYTES and _is_short_host(value)
+
+
+@lru_cache(maxsize=REMEMBERED_HOSTS)
+def _is_short_host(value: bytes) -> bool:
+    match = _HOST.fullmatch(value)
     return match is not None and int(match[1] or b"0") <= _LAST_PORT
 
 

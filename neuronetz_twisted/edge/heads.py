@@ -11,6 +11,7 @@ from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 
 from neuronetz_twisted.edge.framing import (
     HTTP_1_0,
+    HTTP_1_1,
     MAX_HEAD_BYTES,
     MAX_LINE_BYTES,
     RequestHead,
@@ -21,12 +22,12 @@ from neuronetz_twisted.edge.framing import (
 from neuronetz_twisted.errors import HeadersTooLarge, UriTooLong
 
 _END = b"\r\n\r\n"
-_EMPTY_LINES = re.compile(rb"(?:\r\n)+")
+_EMPTY_LINES = re.compile(rb"\A(?:\r\n)+")
 _LONE = re.compile(rb"(?<!\r)\n|\r[^\n]|\x00")
 _NO_TOKEN = re.compile(rb"[^!#$%&'*+.^_`|~0-9A-Za-z-]")
 
 # The request line is read here, so llhttp, which knows methods only from a list, is told another.
-_LINE = {True: b"POST / HTTP/1.0\r\n", False: b"POST / HTTP/1.1\r\n"}
+_LINE = {version: b"POST / " + version + b"\r\n" for version in (HTTP_1_0, HTTP_1_1)}
 
 
 class _Collector:
@@ -69,10 +70,9 @@ class HeadReader:
         """
         seen = len(self._held)
         data = self._held + data if seen else data
-        empty = _EMPTY_LINES.match(data)
-        if empty is not None:
+        if data.startswith(b"\r\n"):
             # RFC 9112 2.2: empty lines before a request are ignored.
-            data, seen = data[empty.end() :], 0
+            data, seen = _EMPTY_LINES.sub(b"", data, count=1), 0
         end = data.find(_END, max(0, seen - len(_END)))
         if end < 0 or end > MAX_HEAD_BYTES - len(_END):
             _check_beginning(data[: MAX_HEAD_BYTES + 1], seen)
@@ -84,13 +84,12 @@ class HeadReader:
 
 
 def _parse(head: bytes) -> RequestHead:
-    first, _, _ = head.partition(b"\r\n")
+    first, _, lines = head.partition(b"\r\n")
     line = parse_request_line(first)
     collector = _Collector()
     parser = HttpRequestParser(collector)
     try:
-        parser.feed_data(_LINE[line.version == HTTP_1_0])
-        parser.feed_data(head[len(first) + 2 :])
+        parser.feed_data(_LINE[line.version] + lines)
     except HttpParserUpgrade:
         # RFC 9110 7.8: a server may ignore the wish to change the protocol.
         pass

@@ -8,7 +8,7 @@ then nothing that follows may be taken for a request.
 from collections.abc import Callable
 from math import inf
 
-from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
 from neuronetz_twisted.edge.bodies import Body, body_of, too_large
@@ -110,16 +110,28 @@ class Intake:
         if head.length != 0:
             self._body = body_of(head.length, limit)
 
-    def read(self, limit: int) -> Deferred[bytes]:
-        """The body. Fails with the `Refusal` of one that is too long, too slow or malformed."""
+    async def read(self, limit: int) -> bytes:
+        """The body. Raises the `Refusal` of one that is too long, too slow or malformed."""
         if self._body is None or self._head is None:
-            return succeed(b"")
+            return b""
         self._limit = limit
-        if self._head.length is not None and self._head.length > limit:
-            return fail(too_large(limit))
+        length = self._head.length
+        if length is not None and length > limit:
+            raise too_large(limit)
+        if length is not None and len(self.pending) >= length:
+            return self._read_at_once(length)
         if self._head.invited and not self.pending:
             self._invite()
-        return self._begin_upload(wanted=True).done
+        return await self._begin_upload(wanted=True).done
+
+    def _read_at_once(self, length: int) -> bytes:
+        """The body that is all here, as most are."""
+        whole, behind = self.pending[:length], self.pending[length:]
+        self._body, self.pending = None, b""
+        if behind:
+            self._keep(behind)
+        self.release()
+        return whole
 
     def take(self, data: bytes) -> None:
         """Take bytes of the body that is read, or keep them."""

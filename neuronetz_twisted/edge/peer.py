@@ -1,8 +1,9 @@
 """What a channel knows of the client at the other end: its addresses, and what it owes that."""
 
+from functools import cached_property
 from typing import cast
 
-from twisted.internet.interfaces import IAddress, ISSLTransport
+from twisted.internet.interfaces import ISSLTransport
 from twisted.internet.protocol import Protocol
 
 from neuronetz_twisted.transports import IStreamTransport, tune, unsent_bytes, writer_of
@@ -11,8 +12,7 @@ from neuronetz_twisted.transports import IStreamTransport, tune, unsent_bytes, w
 class PeerProtocol(Protocol):
     """A protocol that is joined to a client; `write` sends at once where that is possible.
 
-    `host` is the address that the connection came from, and is counted by. `getPeer` is the one
-    that asks: behind `haproxy:` it is another, and known only when bytes have come.
+    `host` is the address that the connection came from, and is counted by, None where it has none.
     """
 
     def connectionMade(self) -> None:
@@ -20,8 +20,15 @@ class PeerProtocol(Protocol):
         self.client = cast("IStreamTransport", self.transport)
         tune(self.client)
         self.write = writer_of(self.client)
-        self._own = self.client.getHost()
         self.host: str | None = getattr(self.client.getPeer(), "host", None)
+
+    @cached_property
+    def caller_host(self) -> str:
+        """The address that asks, empty where it has none; to be read when bytes have come.
+
+        Behind `haproxy:` it is another than `host`, and not known before.
+        """
+        return getattr(self.client.getPeer(), "host", None) or ""
 
     @property
     def owes(self) -> bool:
@@ -31,11 +38,3 @@ class PeerProtocol(Protocol):
     def isSecure(self) -> bool:
         """Whether this is TLS."""
         return bool(ISSLTransport.providedBy(self.client))
-
-    def getPeer(self) -> IAddress:
-        """The client's address."""
-        return self.client.getPeer()
-
-    def getHost(self) -> IAddress:
-        """Our own."""
-        return self._own

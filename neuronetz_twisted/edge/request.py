@@ -5,20 +5,18 @@ unknown path (SPEC 3). The body is only read when it is asked for. Framing of th
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Coroutine, Iterable
 from typing import TYPE_CHECKING
 from urllib.parse import unquote_to_bytes
 
+from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
-from twisted.web.http_headers import Headers
 from twisted.web.server import Request
 
 from neuronetz_twisted.edge.framing import HTTP_1_1, RequestHead
 from neuronetz_twisted.edge.responses import LAST_CHUNK, chunk, head_of
 
 if TYPE_CHECKING:
-    from twisted.internet.defer import Deferred
-
     from neuronetz_twisted.edge.channel import GatewayChannel
 
 UNKNOWN_PATH = b"/unknown"
@@ -63,20 +61,21 @@ class GatewayRequest(Request):
     channel: "GatewayChannel"  # type: ignore[assignment] # not the stock one
 
     def __init__(self, channel: "GatewayChannel", head: RequestHead) -> None:
-        super().__init__(channel, parsePOSTFormSubmission=False)
+        # The stock constructor makes headers, cookies and addresses that nobody here asks for.
+        self.channel = channel
+        self.notifications = []
         self.head = head
         self.method = head.line.method
         self.asked_path = self.uri = head.line.path
         self.path = routed_path(head.line.path)
         self.clientproto = head.line.version
         self.running: Deferred[None] | None = None
-        self._is_modern = head.line.version == HTTP_1_1
         self._unsent = b""
         self._goes_on = False
 
-    async def body(self, limit: int) -> bytes:
+    def body(self, limit: int) -> Coroutine[Deferred[bytes], object, bytes]:
         """The whole body, of at most `limit` bytes. Raises the `Refusal` of any other."""
-        return await self.channel.read_body(limit)
+        return self.channel.read_body(limit)
 
     def connectionLost(self, reason: Failure) -> None:
         """The client has gone: whatever still runs for it is cancelled."""
@@ -89,15 +88,6 @@ class GatewayRequest(Request):
         if self.running is not None and not self.startedWriting:
             self.running.cancel()
 
-    @property
-    def requestHeaders(self) -> Headers:
-        """The head's fields as twisted.web has them, made for whoever asks."""
-        return Headers(self.head.fields)
-
-    @requestHeaders.setter
-    def requestHeaders(self, headers: Headers) -> None:
-        """Ignore what twisted.web's constructor would begin with."""
-
     def field(self, name: bytes) -> bytes | None:
         """The last value of a field, whose `name` is in lower case."""
         values = self.head.fields.get(name)
@@ -108,6 +98,11 @@ class GatewayRequest(Request):
         """Whether the client has gone."""
         return bool(self._disconnected)
 
+    @property
+    def over(self) -> bool:
+        """Whether the answer is whole, or nobody is there to read it."""
+        return bool(self._disconnected or self.finished)
+
     def begin(self, status: int, fields: Iterable[tuple[bytes, bytes]], length: int | None) -> None:
         """Prepare the head of an answer; it goes out with the first bytes.
 
@@ -117,29 +112,29 @@ class GatewayRequest(Request):
         if self._disconnected:
             return
         self.startedWriting = 1
+        is_modern = self.head.line.version == HTTP_1_1
         goes_on = self.channel.goes_on(streams=length is None)
-        self.chunked = length is None and self._is_modern
         framing = list(fields)
         if length is not None:
             framing.append((b"Content-Length", b"%d" % length))
-        elif self.chunked:
+        elif is_modern:
+            self.chunked = True
             framing.append((b"Transfer-Encoding", b"chunked"))
-        self._goes_on = goes_on and (length is not None or self._is_modern)
+        self._goes_on = goes_on and (length is not None or is_modern)
         if not self._goes_on:
             framing.append((b"Connection", b"close"))
-        elif not self._is_modern:
+        elif not is_modern:
             framing.append((b"Connection", b"keep-alive"))
         self._unsent = head_of(status, self.channel.factory.date_line(), framing)
 
     def write(self, data: bytes) -> None:
         """Send bytes of the answer's body, if it has one."""
-        if self._disconnected or self.finished:
-            return
-        self._send(data, b"")
+        if not self.over:
+            self._send(data, b"")
 
     def finish(self, last: bytes = b"") -> None:
         """End the answer, with the last bytes of its body if there are any, in one write."""
-        if self._disconnected or self.finished:
+        if self.over:
             return
         self._send(last, LAST_CHUNK if self.chunked else b"")
         self.finished = 1
@@ -150,12 +145,12 @@ class GatewayRequest(Request):
 
     def break_off(self) -> None:
         """Close behind an answer that is not whole."""
-        if not self._disconnected and not self.finished:
+        if not self.over:
             self.channel.break_off()
 
     def abort(self) -> None:
         """Reset the connection."""
-        if not self._disconnected and not self.finished:
+        if not self.over:
             self.channel.abort()
 
     def _send(self, data: bytes, end: bytes) -> None:

@@ -10,7 +10,7 @@ LAST_CHUNK = b"0\r\n\r\n"
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 _STATUS_LINES = {
-    status.value: b"HTTP/1.1 %d %s\r\n" % (status.value, status.phrase.encode("ascii"))
+    status.value: b"HTTP/1.1 %d %s" % (status.value, status.phrase.encode("ascii"))
     for status in HTTPStatus
 }
 
@@ -23,18 +23,18 @@ class DateField:
     _line: bytes = field(default=b"", init=False)
 
     def line(self, now: float) -> bytes:
-        """The whole field line; `now` is in seconds since 1970."""
+        """The field line, without its end; `now` is in seconds since 1970."""
         second = int(now)
         if second != self._second:
             self._second = second
-            self._line = f"Date: {formatdate(second, usegmt=True)}\r\n".encode("ascii")
+            self._line = f"Date: {formatdate(second, usegmt=True)}".encode("ascii")
         return self._line
 
 
 def head_of(status: int, date: bytes, fields: Iterable[tuple[bytes, bytes]]) -> bytes:
-    """A head with its empty line; `date` is a whole field line."""
-    lines = [b"%s: %s\r\n" % pair for pair in fields]
-    return b"".join([_STATUS_LINES[status], date, *lines, b"\r\n"])
+    """A head with its empty line; `date` is a field line, without its end."""
+    lines = [b": ".join(pair) for pair in fields]
+    return b"\r\n".join([_STATUS_LINES[status], date, *lines, b"", b""])
 
 
 def chunk(data: bytes) -> bytes:

@@ -56,7 +56,7 @@ class House:
         doors = self.doors()
         self.site = GatewaySite(
             self.clock,
-            begin=Dispatch(Routes(doors, self.pages()).app).begin,
+            begin=Dispatch(Routes(doors, self.pages())).begin,
             refuse=doors.refuse,
             max_body_bytes=BODY_LIMIT,
             limits=limits,

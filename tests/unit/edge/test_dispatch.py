@@ -17,10 +17,17 @@ Endpoint = Callable[[GatewayRequest], Awaitable[None]]
 class DispatchTests(SynchronousTestCase):
     def ask(self, endpoint: Endpoint) -> MemoryConnection:
         """A client that asks the one endpoint there is."""
-        app = Klein()
-        app.route("/healthz")(endpoint)
+
+        class Table:
+            app = Klein()
+
+            @app.route("/healthz")
+            def healthz(self, request: GatewayRequest) -> Awaitable[None]:
+                """The endpoint."""
+                return endpoint(request)
+
         self.plain = PlainSite()
-        self.plain.site.begin = Dispatch(app).begin
+        self.plain.site.begin = Dispatch(Table()).begin
         return self.plain.connect().request("GET", "/healthz")
 
     def test_an_endpoint_that_answers(self) -> None:

@@ -58,7 +58,7 @@ class IntakeTests(SynchronousTestCase):
 
     def read(self, limit: int = LIMIT) -> "Deferred[bytes]":
         """Ask for the body."""
-        return self.intake.read(limit)
+        return Deferred.fromCoroutine(self.intake.read(limit))
 
     def test_no_body(self) -> None:
         """It is there at once, and what comes behind is left."""

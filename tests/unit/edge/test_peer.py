@@ -27,9 +27,9 @@ class PeerTests(SynchronousTestCase):
     def test_addresses(self) -> None:
         """Its own and ours; a local socket has no host."""
         peer = self.joined(StringTransport(hostAddress=HOST, peerAddress=PEER))
-        self.assertEqual((peer.getPeer(), peer.getHost(), peer.host), (PEER, HOST, PEER.host))
+        self.assertEqual((peer.host, peer.caller_host), (PEER.host, PEER.host))
         local = self.joined(StringTransport(peerAddress=UNIXAddress("/run/x")))
-        self.assertIsNone(local.host)
+        self.assertEqual((local.host, local.caller_host), (None, ""))
 
     def test_owes(self) -> None:
         """While something is written and not yet taken."""

@@ -7,7 +7,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from neuronetz_twisted.edge.responses import CONTINUE, LAST_CHUNK, DateField, chunk, head_of
 
-DATE = b"Date: Tue, 14 Nov 2023 22:13:20 GMT\r\n"
+DATE = b"Date: Tue, 14 Nov 2023 22:13:20 GMT"
 
 
 class DateTests(SynchronousTestCase):
@@ -20,7 +20,7 @@ class DateTests(SynchronousTestCase):
     def test_each_second(self) -> None:
         """A new second is a new line, also where the wall clock goes back."""
         date = DateField()
-        self.assertEqual(date.line(0.5), b"Date: Thu, 01 Jan 1970 00:00:00 GMT\r\n")
+        self.assertEqual(date.line(0.5), b"Date: Thu, 01 Jan 1970 00:00:00 GMT")
         self.assertEqual(date.line(1_700_000_000), DATE)
         self.assertIn(b"00:00:01", date.line(1))
 
@@ -31,7 +31,7 @@ class HeadTests(SynchronousTestCase):
         fields = [(b"Content-Length", b"2"), (b"X", b"")]
         self.assertEqual(
             head_of(404, DATE, fields),
-            b"HTTP/1.1 404 Not Found\r\n" + DATE + b"Content-Length: 2\r\nX: \r\n\r\n",
+            b"HTTP/1.1 404 Not Found\r\n" + DATE + b"\r\nContent-Length: 2\r\nX: \r\n\r\n",
         )
 
     def test_every_status_has_a_line(self) -> None:
