@@ -48,7 +48,7 @@ class Pipeline:
         live = self._live.enter(ticket)
         outcome = UNKNOWN
         try:
-            stream = await live.opening(self._upstream.open(ticket, live.sent))
+            stream = await self._upstream.open(ticket, live)
             outcome = await self._relay.run(stream, client, live, writer_of(ticket))
         except Refusal as refusal:
             outcome = live.ended_by(refusal)

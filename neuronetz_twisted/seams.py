@@ -137,14 +137,26 @@ class NativeStream(Protocol):
         ...
 
 
+class Opening(Protocol):
+    """A call whose stream is being opened, as far as an upstream knows it."""
+
+    def sent(self, backend: str) -> None:
+        """Note that the request has gone to a backend."""
+        ...
+
+    def on_cut(self, cut: Callable[[Refusal], None]) -> None:
+        """Say how the call is cut from now on. Raises the refusal of one that was cut before."""
+        ...
+
+
 class Upstream(Protocol):
     """Where answers come from."""
 
-    async def open(self, ticket: Ticket, sent: Callable[[str], None]) -> NativeStream:
-        """Ask a backend and wait for its first frame.
+    async def open(self, ticket: Ticket, opening: Opening) -> NativeStream:
+        """Ask a backend and wait for its first frame, telling `opening` of each backend asked.
 
-        `sent` is called with a backend's name when the request has gone to it. Raises the `Refusal`
-        of SPEC 6 where none answers; cancelling closes the connection.
+        Raises the `Refusal` of SPEC 6 where none answers, and that of a cut. Either that or a
+        cancel closes the connection.
         """
         ...
 

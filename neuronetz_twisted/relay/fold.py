@@ -38,7 +38,7 @@ class Fold:
         """The final frame with all text in it, as Ollama answers `"stream": false`."""
         last_content, last_thinking = text_of(final)
         content = _joined(self._content) + last_content
-        thinking = _joined(self._thinking) + last_thinking
+        thinking = _joined(self._thinking) + last_thinking if self._thinking else last_thinking
         folded = dict(final)
         if "message" in final:
             folded["message"] = {**final["message"], "content": content}
@@ -52,5 +52,5 @@ class Fold:
 
 
 def _joined(insides: Sequence[bytes]) -> str:
-    text: str = orjson.loads(b'"%b"' % b"".join(insides)) if insides else ""
+    text: str = orjson.loads(b'"%b"' % b"".join(insides))
     return text

@@ -6,8 +6,7 @@ last confirmed under an older epoch is looked up again, and cut where the key ma
 While PostgreSQL is away nothing is known, so nothing is cut: the listener's next call tries again.
 """
 
-from collections.abc import Callable, Coroutine
-from typing import Any, TypeVar
+from collections.abc import Callable
 from uuid import UUID
 
 from attrs import define, field
@@ -27,8 +26,6 @@ from neuronetz_twisted.errors import (
 from neuronetz_twisted.seams import KeyStore
 from neuronetz_twisted.vocabulary import Outcome, Ticket, Usage
 
-T = TypeVar("T")
-
 _log = Logger()
 
 _REFUSED_BY_HOST = (InvalidRequest, NotAllowed, UpstreamBusy)
@@ -44,22 +41,10 @@ class LiveCall:
     _cut: Callable[[Refusal], None] = field(default=lambda _: None, init=False)
     _refusal: Refusal | None = field(default=None, init=False)
 
-    async def opening(self, work: Coroutine[Any, Any, T]) -> T:
-        """Await the first frame; a cut before or meanwhile ends that and is raised."""
-        if self._refusal is not None:
-            work.close()
-            raise self._refusal
-        opened = Deferred.fromCoroutine(work)
-        self.on_cut(lambda _: opened.cancel())
-        try:
-            return await opened
-        except CancelledError:
-            if self._refusal is not None:
-                raise self._refusal from None
-            raise
-
     def on_cut(self, cut: Callable[[Refusal], None]) -> None:
-        """Say how the call is cut from now on."""
+        """Say how the call is cut from now on. Raises the refusal of one that was cut before."""
+        if self._refusal is not None:
+            raise self._refusal
         self._cut = cut
 
     def cut(self, refusal: Refusal) -> None:
@@ -85,10 +70,10 @@ class LiveCall:
 
 @define
 class LiveCalls:
-    """The admitted calls by their id; once all were cut, each that comes is cut as well."""
+    """The admitted calls; once all were cut, each that comes is cut as well."""
 
     _keys: KeyStore
-    _calls: dict[str, LiveCall] = field(factory=dict, init=False)
+    _calls: set[LiveCall] = field(factory=set, init=False)
     _draining: bool = field(default=False, init=False)
 
     def __len__(self) -> int:
@@ -96,26 +81,27 @@ class LiveCalls:
 
     def enter(self, ticket: Ticket) -> LiveCall:
         """Put a call on the list."""
-        live = self._calls[ticket.call.id] = LiveCall(ticket, ticket.principal.epoch)
+        live = LiveCall(ticket, ticket.principal.epoch)
+        self._calls.add(live)
         if self._draining:
             live.cut(Draining())
         return live
 
     def leave(self, live: LiveCall) -> None:
         """Take it off."""
-        del self._calls[live.ticket.call.id]
+        self._calls.remove(live)
 
     def cut_all(self) -> None:
         """End every call, also those to come, because the gateway stops."""
         self._draining = True
-        for live in list(self._calls.values()):
+        for live in list(self._calls):
             live.cut(Draining())
 
     def epoch_changed(self, tenant_id: UUID, epoch: int) -> Deferred[None]:
         """Cut the calls of a tenant whose keys may no longer be used as of `epoch`."""
         doubtful = [
             live
-            for live in self._calls.values()
+            for live in self._calls
             if live.ticket.principal.tenant_id == tenant_id and live.confirmed_epoch < epoch
         ]
         return Deferred.fromCoroutine(self._confirm(doubtful, epoch))

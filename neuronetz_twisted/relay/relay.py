@@ -10,7 +10,7 @@ Deferred.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from typing import Any
 
 from attrs import define, frozen
 from twisted.internet.defer import Deferred
@@ -29,6 +29,8 @@ from neuronetz_twisted.relay.live import LiveCall
 from neuronetz_twisted.relay.meter import Meter
 from neuronetz_twisted.seams import Client, NativeStream
 from neuronetz_twisted.vocabulary import CLIENT_CLOSED, End, Outcome, Ticket, Usage
+
+OK = 200
 
 
 @frozen(kw_only=True)
@@ -53,10 +55,17 @@ class Relay:
     async def run(
         self, stream: NativeStream, client: Client, live: LiveCall, writer: Writer
     ) -> Outcome:
-        """Relay one answer to its end. Never raises; a cancel means that the client has gone."""
+        """Relay one answer to its end; a cancel means that the client has gone.
+
+        Raises nothing but the refusal of a call that was cut before.
+        """
         kind = _StreamedAnswer if live.ticket.call.request.stream else _FoldedAnswer
         answer = kind(self._clock, self._limits, stream, client, live.ticket, writer)
-        live.on_cut(answer.cut)
+        try:
+            live.on_cut(answer.cut)
+        except Refusal:
+            stream.stop()
+            raise
         return await answer.run()
 
 
@@ -85,20 +94,20 @@ class _Answer:
         self._bytes_sent = 0
         self._first_byte_at: float | None = None
         self._cut_by: Refusal | None = None
+        self._outcome: Outcome | None = None
         self._done: Deferred[Outcome] | None = None
 
-    def run(self) -> Deferred[Outcome]:
-        """Begin; fires when the answer is over. To cancel means that the client has gone."""
-        done: Deferred[Outcome] = Deferred(lambda _: self._finish(End.CLIENT_GONE))
-        self._done = done
-        self.start()
-        return done
-
-    def start(self) -> None:
-        """Begin to read frames; many an answer is whole by then and needs no timer."""
+    async def run(self) -> Outcome:
+        """Answer to the end. To cancel means that the client has gone."""
+        self._begin()
         self._stream.attach(self)
+        if self._outcome is not None:
+            # Many an answer is whole by then, and needs neither a timer nor a Deferred.
+            return self._outcome
         if self._timer is None:
             self._watch()
+        self._done = Deferred(lambda _: self._finish(End.CLIENT_GONE))
+        return await self._done
 
     def cut(self, refusal: Refusal) -> None:
         """End the answer before its time; the client is told why."""
@@ -130,10 +139,14 @@ class _Answer:
         """The body holds a line over the limit."""
         self._finish(End.UPSTREAM_ERROR)
 
+    def _begin(self) -> None:
+        raise NotImplementedError
+
     def _pass_on(self, lines: Sequence[bytes], final: Mapping[str, Any] | None) -> None:
         raise NotImplementedError
 
-    def _end_answer(self, end: End, usage: Usage) -> None:
+    def _end_answer(self, end: End, usage: Usage) -> int:
+        """End what the client gets; gives the status for the record."""
         raise NotImplementedError
 
     def _watch(self) -> None:
@@ -176,23 +189,20 @@ class _Answer:
         else:
             self._stream.stop()
         usage = self._meter.usage()
-        self._end_answer(end, usage)
-        # Not kept: it knows us by its canceller, and garbage in cycles costs a collection.
-        done, self._done = cast("Deferred[Outcome]", self._done), None
-        done.callback(
-            Outcome(
-                end=end,
-                word=end.value,
-                status=self._status(end),
-                usage=usage,
-                bytes_sent=self._bytes_sent,
-                first_byte_after=self._first_byte_at,
-                backend=self._stream.backend,
-            )
+        status = self._end_answer(end, usage)
+        self._outcome = outcome = Outcome(
+            end=end,
+            word=end.value,
+            status=status,
+            usage=usage,
+            bytes_sent=self._bytes_sent,
+            first_byte_after=self._first_byte_at,
+            backend=self._stream.backend,
         )
-
-    def _status(self, end: End) -> int:
-        return CLIENT_CLOSED if end is End.CLIENT_GONE else 200
+        # Not kept: it knows us by its canceller, and garbage in cycles costs a collection.
+        done, self._done = self._done, None
+        if done is not None:
+            done.callback(outcome)
 
     def _refusal_of(self, end: End) -> Refusal:
         """What the client is told of an answer that ended so."""
@@ -213,10 +223,9 @@ class _StreamedAnswer(_Answer):
     _paused = False
     _last = b""
 
-    def start(self) -> None:
+    def _begin(self) -> None:
         self._client.begin(self._writer.stream_type)
         self._client.register(self)
-        super().start()
 
     def pauseProducing(self) -> None:
         """The client reads too slowly: hold the model host, watch the client."""
@@ -259,7 +268,7 @@ class _StreamedAnswer(_Answer):
             self._sent(len(data))
             self._client.write(data)
 
-    def _end_answer(self, end: End, usage: Usage) -> None:
+    def _end_answer(self, end: End, usage: Usage) -> int:
         del usage  # The final frame had it.
         self._client.unregister()
         if end is End.COMPLETE:
@@ -270,30 +279,29 @@ class _StreamedAnswer(_Answer):
         elif end is not End.CLIENT_GONE:
             self._write(self._writer.fault(self._refusal_of(end), self._ticket.call.id))
             self._client.break_off()
+        return CLIENT_CLOSED if end is End.CLIENT_GONE else OK
 
 
 class _FoldedAnswer(_Answer):
     """Frames are collected and answered in one piece; a failure is a plain refusal."""
 
-    def start(self) -> None:
+    def _begin(self) -> None:
         self._fold = Fold(self._limits.max_folded_bytes)
-        super().start()
 
     def _pass_on(self, lines: Sequence[bytes], final: Mapping[str, Any] | None) -> None:
         self._fold.add(lines)
         if final is not None:
             self._finish(End.COMPLETE)
 
-    def _status(self, end: End) -> int:
-        if end in {End.COMPLETE, End.CLIENT_GONE}:
-            return super()._status(end)
-        return self._refusal_of(end).status
-
-    def _end_answer(self, end: End, usage: Usage) -> None:
+    def _end_answer(self, end: End, usage: Usage) -> int:
+        if end is End.CLIENT_GONE:
+            return CLIENT_CLOSED
         if end is End.COMPLETE and self._meter.final is not None:
             folded = self._fold.finish(self._meter.final)
             body = self._writer.whole(folded, usage)
             self._sent(len(body))
             self._client.answer(b"application/json", body)
-        elif end is not End.CLIENT_GONE:
-            self._client.refuse(self._refusal_of(end))
+            return OK
+        refusal = self._refusal_of(end)
+        self._client.refuse(refusal)
+        return refusal.status

@@ -4,10 +4,12 @@ from collections.abc import Callable, Sequence
 
 import orjson
 from attrs import define, field
+from twisted.internet.task import Clock
 
 from neuronetz_twisted.errors import Refusal
-from neuronetz_twisted.seams import FrameReceiver
+from neuronetz_twisted.seams import FrameReceiver, Opening
 from neuronetz_twisted.testing.identity import Gate
+from neuronetz_twisted.upstream.deadline import Deadline, Timeouts
 from neuronetz_twisted.vocabulary import Ticket
 
 CREATED_AT = "2026-01-01T00:00:00.123456789Z"
@@ -93,6 +95,22 @@ class ScriptedStream:
 
 
 @define
+class RecordingOpening:
+    """An `Opening` that keeps the names of the backends that were asked, and the newest `cut`."""
+
+    asked: list[str] = field(factory=list, init=False)
+    cut: Callable[[Refusal], None] = field(default=lambda _: None, init=False)
+
+    def sent(self, backend: str) -> None:
+        """Keep a name."""
+        self.asked.append(backend)
+
+    def on_cut(self, cut: Callable[[Refusal], None]) -> None:
+        """Keep the way to cut."""
+        self.cut = cut
+
+
+@define
 class ScriptedUpstream:
     """An `Upstream` that opens a `ScriptedStream` per call, or fails with `refusal`.
 
@@ -107,12 +125,14 @@ class ScriptedUpstream:
     asked: list[Ticket] = field(factory=list, init=False)
     streams: list[ScriptedStream] = field(factory=list, init=False)
 
-    async def open(self, ticket: Ticket, sent: Callable[[str], None]) -> ScriptedStream:
+    async def open(self, ticket: Ticket, opening: Opening) -> ScriptedStream:
         """Open a stream that has `frames` ready."""
-        self.asked.append(ticket)
-        await self.slots.answer(lambda: None)
-        sent("default")
-        stream = await self.gate.answer(self._stream)
+        with Deadline(Timeouts(Clock(), 0)) as waits:
+            opening.on_cut(waits.interrupt)
+            self.asked.append(ticket)
+            await waits.wait(self.slots.answer(lambda: None))
+            opening.sent("default")
+            stream = await waits.wait(self.gate.answer(self._stream))
         if self.refusal is not None:
             raise self.refusal
         return stream

@@ -26,7 +26,8 @@ from neuronetz_twisted.upstream.connection import Exchange
 from neuronetz_twisted.upstream.pool import Pool
 from neuronetz_twisted.upstream.targets import Target, target_of
 
-JSON_HEADERS = Headers({b"content-type": [b"application/json"]})
+JSON = b"application/json"
+JSON_HEADERS = Headers({b"content-type": [JSON]})
 """All that a request of ours has to say for itself; nothing of a client's (SPEC 2, R4)."""
 
 _BEHIND_SCHEME = len(b"https://")
@@ -107,8 +108,9 @@ class OllamaAgent:
         body = _NO_BODY if bodyProducer is None else bodyProducer
         if not isinstance(body, BytesProducer):
             raise ValueError("not a body that is there at once")  # noqa: TRY004 - as above
-        types = None if headers is None else headers.getRawHeaders(b"content-type")
-        target, head = self._head_of(method, uri, types[0] if types else None)
+        # Nearly all have these, and to look into them costs as much as to know a head.
+        content_type = JSON if headers is JSON_HEADERS else _content_type_of(headers)
+        target, head = self._head_of(method, uri, content_type)
         content = body.body
         exchange = Exchange(target, b"%b%d\r\n\r\n%b" % (head, len(content), content), body.sent)
         self._pool.run(exchange)
@@ -128,6 +130,11 @@ class OllamaAgent:
             raise ValueError("not a request to one of the backends")
         told = b"" if content_type is None else b"Content-Type: %b\r\n" % content_type
         return target, b"%b %b%b%bContent-Length: " % (method, path, target.head, told)
+
+
+def _content_type_of(headers: Headers | None) -> bytes | None:
+    types = None if headers is None else headers.getRawHeaders(b"content-type")
+    return types[0] if types else None
 
 
 class OllamaClient(HTTPClient):

@@ -15,7 +15,7 @@ from typing import cast
 from attrs import define, field
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionDone
-from twisted.internet.interfaces import IHandshakeListener
+from twisted.internet.interfaces import IHandshakeListener, IReactorTime
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 from twisted.web.client import ResponseDone, ResponseFailed, ResponseNeverReceived
@@ -69,9 +69,7 @@ class Exchange:
 class Keeper(Typed):
     """What a connection tells its pool."""
 
-    def seconds(self) -> float:
-        """The time on the pool's clock."""
-        ...
+    clock: IReactorTime
 
     def made(self, connection: "Connection") -> None:
         """It is connected."""
@@ -144,7 +142,7 @@ class Connection(Protocol):
         """Send a request, on a place that the pool has given."""
         self._exchange = exchange
         self._answered = False
-        self._asked_at = self._pool.seconds()
+        self._asked_at = self._pool.clock.seconds()
         self._parser.begin()
         exchange.stop = self.abort
         exchange.sent()
@@ -229,18 +227,19 @@ class Connection(Protocol):
     def _finish(self, exchange: Exchange, content: bytes) -> None:
         """The last of an answer: its end as framed, or the point where it is no HTTP any more."""
         head, fault = self._parser.head, self._parser.fault
-        begun = self._body
+        body = self._body
         self._release()
         if head is None:
             exchange.fail(UpstreamNonsense(fault))
             return
-        body = begun or Body(None)
+        end = Failure(ResponseFailed([Failure(UpstreamNonsense(fault))])) if fault else _DONE
+        if body is None:
+            exchange.answer.callback(Response(head, Body(None, content, end)))
+            return
         body.detach()
         if content:
             body.received(content)
-        body.ended(Failure(ResponseFailed([Failure(UpstreamNonsense(fault))])) if fault else _DONE)
-        if begun is None:
-            exchange.answer.callback(Response(head, body))
+        body.ended(end)
 
     def _release(self) -> None:
         """Give the place back before anybody hears of the end, who might want it at once."""
@@ -270,7 +269,7 @@ class Connection(Protocol):
             and not self._answered
             and not self._closing
             and not exchange.retried
-            and self._pool.seconds() - self._asked_at <= RETRY_WITHIN_S
+            and self._pool.clock.seconds() - self._asked_at <= RETRY_WITHIN_S
         )
 
     def _end_of_body(self, reason: Failure) -> Failure:

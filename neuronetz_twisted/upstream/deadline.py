@@ -1,4 +1,4 @@
-"""Deadlines for several waits, one after the other, that say truthfully why each ended."""
+"""Several waits, one after the other, that end in time, and say truthfully why each ended."""
 
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -52,15 +52,16 @@ class Timeouts:
 class Deadline:
     """For all waits of one piece of work; as a context it ends with the work.
 
-    When it passes, the Deferred that is awaited is cancelled, and must fail with `CancelledError`
-    then, as those of our own agent do. The context raises `DeadlinePassed` in its place; a cancel
-    from outside stays a `CancelledError`.
+    When it passes, or somebody interrupts the work before, the Deferred that is awaited is
+    cancelled, and must fail with `CancelledError` then, as those of our own agent do. The context
+    raises `DeadlinePassed` or the interruption in its place; a cancel from outside stays a
+    `CancelledError`.
     """
 
     _timeouts: Timeouts
     _started: bool = field(default=False, init=False)
     _awaited: Deferred[Any] | None = field(default=None, init=False)
-    _passed: bool = field(default=False, init=False)
+    _interruption: Exception | None = field(default=None, init=False)
 
     def __enter__(self) -> Self:
         return self
@@ -72,11 +73,10 @@ class Deadline:
         traceback: TracebackType | None,
     ) -> None:
         self._awaited = None
-        if self._passed:
-            if isinstance(error, CancelledError):
-                raise DeadlinePassed from None
-        elif self._started:
+        if self._started:
             self._timeouts.end(self)
+        if self._interruption is not None and isinstance(error, CancelledError):
+            raise self._interruption from None
 
     def start(self) -> None:
         """Let it run; where it runs already, it goes on."""
@@ -87,12 +87,17 @@ class Deadline:
     def wait(self, inner: Deferred[T]) -> Deferred[T]:
         """Bound the wait for `inner`, which is cancelled at the deadline; gives it back."""
         self._awaited = inner
-        if self._passed:
+        if self._interruption is not None:
             inner.cancel()
         return inner
 
+    def interrupt(self, interruption: Exception) -> None:
+        """End the wait, and those to come; the first interruption is the one that is raised."""
+        if self._interruption is None:
+            self._interruption = interruption
+            if self._awaited is not None:
+                self._awaited.cancel()
+
     def expire(self) -> None:
         """Pass: it is time."""
-        self._passed = True
-        if self._awaited is not None:
-            self._awaited.cancel()
+        self.interrupt(DeadlinePassed())

@@ -24,6 +24,7 @@ from neuronetz_twisted.errors import (
     UpstreamNonsense,
     UpstreamTimeout,
 )
+from neuronetz_twisted.seams import Opening
 from neuronetz_twisted.upstream.agent import OllamaClient
 from neuronetz_twisted.upstream.backends import Backend
 from neuronetz_twisted.upstream.bodies import is_encoded, read_bounded
@@ -69,12 +70,13 @@ class Backends:
     def _make_timeouts(self) -> Timeouts:
         return Timeouts(self.clock, self.read_timeout_s)
 
-    async def open(self, ticket: Ticket, sent: Callable[[str], None]) -> LineStream:
+    async def open(self, ticket: Ticket, opening: Opening) -> LineStream:
         """The stream of the first backend that answers (seams.Upstream)."""
-        failure: Refusal = UpstreamFailed(why="no_backend")
+        failure: Refusal | None = None
         for name in ticket.model.backends:
             try:
-                return await _Attempt(self, self.backends[name], ticket, sent).run()
+                deadline = Deadline(self.timeouts)
+                return await _Attempt(self, self.backends[name], ticket, opening, deadline).run()
             except PoolFull:
                 raise UpstreamBusy(why="queue") from None
             except (UpstreamFailed, UpstreamBusy, UpstreamTimeout) as refusal:
@@ -85,7 +87,7 @@ class Backends:
                     outcome=refusal.outcome,
                     request_id=ticket.call.id,
                 )
-        raise failure
+        raise failure or UpstreamFailed(why="no_backend")
 
 
 @define
@@ -99,21 +101,23 @@ class _Attempt:
     _owner: Backends
     _backend: Backend
     _ticket: Ticket
-    _on_sent: Callable[[str], None]
-    _deadline: Deadline = field(init=False)
-
-    @_deadline.default
-    def _make_deadline(self) -> Deadline:
-        return Deadline(self._owner.timeouts)
+    _opening: Opening
+    _deadline: Deadline
 
     async def run(self) -> LineStream:
         """Ask, and wait for the first frame."""
         try:
             with self._deadline:
+                self._opening.on_cut(self._deadline.interrupt)
                 response = await self._deadline.wait(self._ask())
                 if response.code != OK:
                     raise await self._refusal(response)
-                return await self._first_frame(response)
+                stream = self._stream_of(response)
+                first = stream.first
+                if first is None:
+                    first = await self._deadline.wait(stream.until_first())
+                _check(stream, first)
+                return stream
         except DeadlinePassed:
             raise UpstreamTimeout(why="first_frame") from None
         except UpstreamNonsense as error:
@@ -130,7 +134,7 @@ class _Attempt:
 
     def _sent(self) -> None:
         self._deadline.start()
-        self._on_sent(self._backend.name)
+        self._opening.sent(self._backend.name)
 
     async def _refusal(self, response: IResponse) -> Refusal:
         try:
@@ -144,17 +148,20 @@ class _Attempt:
             self._owner.model_missing()
         return refusal_of(response.code, body)
 
-    async def _first_frame(self, response: IResponse) -> LineStream:
+    def _stream_of(self, response: IResponse) -> LineStream:
         stream = LineStream(self._backend.name)
         response.deliverBody(stream)
         if is_encoded(response):
             stream.stop()
             raise UpstreamFailed(why="encoding")
-        line = await self._deadline.wait(stream.first)
-        if not is_ordinary(line):
-            try:
-                read_frame(line)
-            except UpstreamNonsense:
-                stream.stop()
-                raise
         return stream
+
+
+def _check(stream: LineStream, first: bytes) -> None:
+    """Stop a stream whose first line is no frame."""
+    if not is_ordinary(first):
+        try:
+            read_frame(first)
+        except UpstreamNonsense:
+            stream.stop()
+            raise

@@ -117,10 +117,6 @@ class Pool:
         self._tell_closers()
         return closed
 
-    def seconds(self) -> float:
-        """The time on the clock."""
-        return self.clock.seconds()
-
     def made(self, connection: Connection) -> None:
         """Know a new connection."""
         self._connections.add(connection)

@@ -1,5 +1,6 @@
 """A response whose head has come, and its body on the way to whoever reads it."""
 
+from functools import lru_cache
 from typing import Any, Protocol, cast
 
 from attrs import define, field
@@ -11,6 +12,8 @@ from twisted.web.iweb import UNKNOWN_LENGTH, IResponse
 from zope.interface import implementer
 
 from neuronetz_twisted.upstream.answer_parser import Head
+
+_FIELDS_KEPT = 16
 
 
 class Source(Protocol):
@@ -40,9 +43,9 @@ class Body:
     """
 
     _source: Source | None
+    _unread: bytes = b""
+    _end: Failure | None = None
     _reader: IProtocol | None = field(default=None, init=False)
-    _unread: bytes = field(default=b"", init=False)
-    _end: Failure | None = field(default=None, init=False)
     _given: bool = field(default=False, init=False)
 
     def deliver_to(self, reader: IProtocol) -> None:
@@ -51,7 +54,8 @@ class Body:
             raise RuntimeError("the body is read already")
         self._given = True
         self._reader = reader
-        self.resumeProducing()
+        if self._source is not None:
+            self._source.hold(held=False)
         # As Twisted's own, it is less than the whole ITransport: nothing is written to a body.
         reader.makeConnection(cast("ITransport", self))
         if self._unread:
@@ -113,6 +117,15 @@ class Body:
         self.abortConnection()
 
 
+@lru_cache(_FIELDS_KEPT)
+def _headers_of(fields: tuple[tuple[bytes, bytes], ...]) -> Headers:
+    """Fields to be read and not changed: they are the same in nearly all answers."""
+    headers = Headers()
+    for name, value in fields:
+        headers.addRawHeader(name, value)
+    return headers
+
+
 @implementer(IResponse)
 @define(eq=False)
 class Response:
@@ -141,10 +154,7 @@ class Response:
     @property
     def headers(self) -> Headers:
         """The fields that may be seen (`answer_parser.PASSED`)."""
-        headers = Headers()
-        for name, value in self._head.fields:
-            headers.addRawHeader(name, value)
-        return headers
+        return _headers_of(tuple(self._head.fields))
 
     @property
     def length(self) -> Any:

@@ -1,6 +1,6 @@
 """The body of an answer as lines, held back until somebody reads them."""
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from twisted.internet.defer import Deferred
 from twisted.internet.protocol import Protocol, connectionDone
@@ -12,27 +12,42 @@ from neuronetz_twisted.errors import UpstreamNonsense
 from neuronetz_twisted.seams import FrameReceiver
 
 if TYPE_CHECKING:
-    from twisted.internet.interfaces import IPushProducer, ITCPTransport
-
     from neuronetz_twisted.upstream.response import Body
 
 
 class LineStream(Protocol):
     """A `NativeStream` (seams.py) over the body of one response.
 
-    `first` fires with the first line, after which the model host is held until `attach`; it fails
-    with `UpstreamNonsense` where the body ends before a line.
+    Behind its first line the model host is held until `attach`.
     """
+
+    transport: "Body | None"  # type: ignore[assignment]  # less than ITransport
 
     def __init__(self, backend: str) -> None:
         self.backend = backend
-        self.first: Deferred[bytes] = Deferred(lambda _: self.stop())
         self._splitter = LineSplitter()
         self._receiver: FrameReceiver | None = None
         self._held: list[bytes] = []
+        self._awaited: Deferred[bytes] | None = None
+        self._fault = ""
         self._clean: bool | None = None
         self._stopped = False
         self._paused = False
+
+    @property
+    def first(self) -> bytes | None:
+        """The first line, if it is there.
+
+        Raises `UpstreamNonsense` where the body ended before it, or it is too long.
+        """
+        if self._fault:
+            raise UpstreamNonsense(self._fault)
+        return self._held[0] if self._held else None
+
+    def until_first(self) -> Deferred[bytes]:
+        """Fires with a first line that is still to come, or fails as `first` does."""
+        self._awaited = Deferred(lambda _: self.stop())
+        return self._awaited
 
     def attach(self, receiver: FrameReceiver) -> None:
         """Deliver the held lines, then what follows."""
@@ -51,13 +66,13 @@ class LineStream(Protocol):
         """Stop reading from the model host."""
         self._paused = True
         if self.transport is not None and self._clean is None:
-            cast("IPushProducer", self.transport).pauseProducing()
+            self.transport.pauseProducing()
 
     def resume(self) -> None:
         """Read on."""
         self._paused = False
         if self.transport is not None and self._clean is None and not self._stopped:
-            cast("IPushProducer", self.transport).resumeProducing()
+            self.transport.resumeProducing()
 
     def stop(self) -> None:
         """Close the connection; nothing more is delivered."""
@@ -65,7 +80,7 @@ class LineStream(Protocol):
             return
         self._let_go()
         if self.transport is not None and self._clean is None:
-            cast("ITCPTransport", self.transport).abortConnection()
+            self.transport.abortConnection()
 
     def finish(self) -> None:
         """Let the rest go by; nothing more is delivered."""
@@ -73,7 +88,7 @@ class LineStream(Protocol):
             return
         self._let_go()
         if self.transport is not None and self._clean is None:
-            cast("Body", self.transport).drain()
+            self.transport.drain()
 
     def _let_go(self) -> None:
         self._stopped = True
@@ -96,8 +111,9 @@ class LineStream(Protocol):
             return
         self._held.extend(lines)
         self.pause()
-        if not self.first.called:
-            self.first.callback(lines[0])
+        awaited, self._awaited = self._awaited, None
+        if awaited is not None:
+            awaited.callback(lines[0])
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """The body is over."""
@@ -110,13 +126,19 @@ class LineStream(Protocol):
             return
         if self._receiver is not None:
             self._receiver.streamEnded(clean=self._clean)
-        elif not self.first.called:
-            self.first.errback(UpstreamNonsense("the answer ended before its first frame"))
+        elif not self._held:
+            self._fail("the answer ended before its first frame")
 
     def _break(self) -> None:
         receiver = self._receiver
         self.stop()
         if receiver is not None:
             receiver.streamBroken()
-        elif not self.first.called:
-            self.first.errback(UpstreamNonsense("a line is too long"))
+        elif not self._held:
+            self._fail("a line is too long")
+
+    def _fail(self, fault: str) -> None:
+        self._fault = fault
+        awaited, self._awaited = self._awaited, None
+        if awaited is not None:
+            awaited.errback(UpstreamNonsense(fault))

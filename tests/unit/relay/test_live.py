@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import CancelledError
 from twisted.trial.unittest import SynchronousTestCase
 
 from neuronetz_twisted.errors import (
@@ -19,11 +19,6 @@ from neuronetz_twisted.testing.identity import FakeKeyStore, made_key
 from neuronetz_twisted.vocabulary import Status, Usage
 
 KEY = made_key(1)
-
-
-async def result_of(waiting: "Deferred[str]") -> str:
-    """What a call is opened with."""
-    return await waiting
 
 
 class LiveCallsTests(SynchronousTestCase):
@@ -58,17 +53,12 @@ class LiveCallsTests(SynchronousTestCase):
         self.assertEqual(self.cuts, [])
 
     def test_one_that_comes_behind_the_end(self) -> None:
-        """It is cut at once, and nothing is begun for it."""
+        """It is cut at once, and whoever begins something for it is told so."""
         self.live.cut_all()
         late = self.live.enter(made_ticket(arrival=made_arrival(id="late")))
-        begun: list[str] = []
-
-        async def work() -> None:
-            begun.append("work")
-
-        opening = Deferred.fromCoroutine(late.opening(work()))
-        self.failureResultOf(opening, Draining)
-        self.assertEqual(begun, [])
+        with self.assertRaises(Draining):
+            late.on_cut(self.cuts.append)
+        self.assertEqual([type(cut) for cut in self.cuts], [Draining])
         self.assertEqual(late.ended_by(Draining()).usage, Usage())
 
     def test_unusable_keys_are_cut(self) -> None:
@@ -119,43 +109,30 @@ class LiveCallsTests(SynchronousTestCase):
 
 class LiveCallTests(SynchronousTestCase):
     def setUp(self) -> None:
-        """A call waits for its first frame."""
+        """A call that can be cut."""
         self.call = LiveCall(made_ticket(), confirmed_epoch=1)
-        self.cancelled = 0
-        self.waiting: Deferred[str] = Deferred(self.count)
-        self.opening = Deferred.fromCoroutine(self.call.opening(result_of(self.waiting)))
-
-    def count(self, _: object) -> None:
-        """Count a cancel."""
-        self.cancelled += 1
-
-    def test_opened(self) -> None:
-        """What comes is passed on; a cut then takes the new way."""
-        cuts: list[Refusal] = []
-        self.waiting.callback("a stream")
-        self.assertEqual(self.successResultOf(self.opening), "a stream")
-        self.call.on_cut(cuts.append)
-        self.call.cut(Draining())
-        self.call.cut(InvalidApiKey(why="revoked"))
-        self.assertEqual([type(cut) for cut in cuts], [Draining])
-
-    def test_failed(self) -> None:
-        """So is a refusal."""
-        self.waiting.errback(UpstreamBusy())
-        self.failureResultOf(self.opening, UpstreamBusy)
+        self.cuts: list[Refusal] = []
+        self.call.on_cut(self.cuts.append)
 
     def test_cut(self) -> None:
-        """The wait is cancelled once, and ends in the first refusal."""
+        """It is cut once, with the first refusal."""
         self.call.cut(InvalidApiKey(why="revoked"))
         self.call.cut(Draining())
-        self.failureResultOf(self.opening, InvalidApiKey)
-        self.assertEqual(self.cancelled, 1)
+        self.assertEqual([type(cut) for cut in self.cuts], [InvalidApiKey])
 
-    def test_client_gone(self) -> None:
-        """A cancel from outside is one, and cancels the wait."""
-        self.opening.cancel()
-        self.failureResultOf(self.opening, CancelledError)
-        self.assertEqual(self.cancelled, 1)
+    def test_newest_way(self) -> None:
+        """Who has it in hand last is told of the cut, and nobody else."""
+        newest: list[Refusal] = []
+        self.call.on_cut(newest.append)
+        self.call.cut(Draining())
+        self.assertEqual([type(cut) for cut in newest], [Draining])
+        self.assertEqual(self.cuts, [])
+
+    def test_cut_before(self) -> None:
+        """Whoever takes it in hand behind a cut is told why by an exception."""
+        self.call.cut(Draining())
+        with self.assertRaises(Draining):
+            self.call.on_cut(self.cuts.append)
 
     def test_cost(self) -> None:
         """A prompt that no backend was sent costs nothing, one that was sent its estimate."""

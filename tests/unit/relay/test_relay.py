@@ -270,6 +270,16 @@ class StreamedTests(RelayTestCase):
         self.assertEqual(self.ended(End.CUT).status, 200)
         self.assert_broken(Draining.code)
 
+    def test_cut_before(self) -> None:
+        """A call that was cut before its answer began leaves no stream behind."""
+        live = self.live.enter(made_ticket(request=made_request(stream=self.stream_asked)))
+        live.cut(Draining())
+        stream = ScriptedStream(backend="the backend")
+        relay = Relay(self.clock, self.limits)
+        running = relay.run(stream, self.client, live, NativeWriter())
+        self.failureResultOf(Deferred.fromCoroutine(running), Draining)
+        self.assertTrue(stream.stopped)
+
     def test_client_gone(self) -> None:
         """A client that goes closes the host's connection at once; nothing more is written."""
         for name in ("stopProducing", "cancel"):

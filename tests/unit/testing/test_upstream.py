@@ -5,9 +5,10 @@ from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from neuronetz_twisted.dialects.frames import is_ordinary, read_frame
-from neuronetz_twisted.errors import UpstreamBusy
+from neuronetz_twisted.errors import Draining, UpstreamBusy
 from neuronetz_twisted.testing.calls import made_ticket
 from neuronetz_twisted.testing.upstream import (
+    RecordingOpening,
     ScriptedStream,
     ScriptedUpstream,
     chat_final,
@@ -29,22 +30,31 @@ class ScriptedUpstreamTests(SynchronousTestCase):
     def setUp(self) -> None:
         """Nothing is asked yet."""
         self.upstream = ScriptedUpstream()
-        self.sent: list[str] = []
+        self.opening = RecordingOpening()
 
     def open(self) -> "Deferred[ScriptedStream]":
         """Ask."""
-        return Deferred.fromCoroutine(self.upstream.open(made_ticket(), self.sent.append))
+        return Deferred.fromCoroutine(self.upstream.open(made_ticket(), self.opening))
 
     def test_two_waits(self) -> None:
         """For a slot, before which nothing is sent, and for the first frame."""
         self.upstream.slots.held = self.upstream.gate.held = True
         opening = self.open()
-        self.assertEqual((len(self.upstream.asked), self.sent), (1, []))
+        self.assertEqual((len(self.upstream.asked), self.opening.asked), (1, []))
         self.upstream.slots.release()
-        self.assertEqual(self.sent, ["default"])
+        self.assertEqual(self.opening.asked, ["default"])
         self.assertNoResult(opening)
         self.upstream.gate.release()
         self.assertEqual(self.successResultOf(opening).backend, "default")
+
+    def test_cut(self) -> None:
+        """Ends either wait, with the refusal."""
+        for gate in (self.upstream.slots, self.upstream.gate):
+            gate.held = True
+            opening = self.open()
+            self.opening.cut(Draining())
+            self.failureResultOf(opening, Draining)
+            gate.release_all()
 
     def test_refusal(self) -> None:
         """Comes instead of a stream."""

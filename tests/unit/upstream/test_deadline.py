@@ -67,6 +67,14 @@ class DeadlineTests(SynchronousTestCase):
         self.assertEqual(self.cancels, 1)
         self.at_rest()
 
+    def test_interrupted(self) -> None:
+        """The first interruption cancels the wait, and is raised in the place of the cancel."""
+        self.deadline.interrupt(KeyError())
+        self.deadline.interrupt(ValueError())
+        self.failureResultOf(self.work, KeyError)
+        self.assertEqual(self.cancels, 1)
+        self.at_rest()
+
     def waited(self, deadline: Deadline, inner: "Deferred[str]") -> "Deferred[str]":
         """Start a wait under a deadline that runs or not."""
 

@@ -12,6 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.client import ResponseNeverReceived
 
 from neuronetz_twisted.errors import (
+    Draining,
     InvalidRequest,
     NotAllowed,
     Refusal,
@@ -19,9 +20,10 @@ from neuronetz_twisted.errors import (
     UpstreamFailed,
     UpstreamTimeout,
 )
+from neuronetz_twisted.relay.live import LiveCall
 from neuronetz_twisted.testing.agent import Asked, ScriptedAgent
 from neuronetz_twisted.testing.calls import made_model, made_request, made_ticket
-from neuronetz_twisted.testing.upstream import chat_final, chat_frame
+from neuronetz_twisted.testing.upstream import RecordingOpening, chat_final, chat_frame
 from neuronetz_twisted.upstream.agent import OllamaClient
 from neuronetz_twisted.upstream.backends import Backend
 from neuronetz_twisted.upstream.open import MAX_ERROR_BYTES, Backends
@@ -56,7 +58,7 @@ class BackendsTestCase(SynchronousTestCase):
         self.clock = Clock()
         self.agent = ScriptedAgent()
         self.missing = 0
-        self.sent: list[str] = []
+        self.asking = RecordingOpening()
         self.backends = Backends(
             clock=self.clock,
             client=OllamaClient(self.agent),
@@ -73,7 +75,7 @@ class BackendsTestCase(SynchronousTestCase):
         """Begin to open a stream on backends."""
         model = made_model("Llama3:latest", backends=names or ("a",))
         ticket = evolve(made_ticket(request=made_request(**request)), model=model)
-        return Deferred.fromCoroutine(self.backends.open(ticket, self.sent.append))
+        return Deferred.fromCoroutine(self.backends.open(ticket, self.asking))
 
     @property
     def last(self) -> Asked:
@@ -101,7 +103,7 @@ class OpenTests(BackendsTestCase):
         self.assertEqual((self.last.method, self.last.url), (b"POST", b"http://a/api/chat"))
         # What a parsed body holds cannot name another model, nor turn streaming off.
         self.assertEqual(orjson.loads(self.last.body)["stream"], True)
-        self.assertEqual(self.sent, ["a"])
+        self.assertEqual(self.asking.asked, ["a"])
 
     def test_model_is_the_hosts(self) -> None:
         """The client's spelling of the model does not go upstream."""
@@ -237,7 +239,7 @@ class FailureTests(BackendsTestCase):
         """A model that no backend has cannot run."""
         model = made_model(backends=())
         ticket = evolve(made_ticket(), model=model)
-        opening = Deferred.fromCoroutine(self.backends.open(ticket, self.sent.append))
+        opening = Deferred.fromCoroutine(self.backends.open(ticket, self.asking))
         self.refused(opening, UpstreamFailed, "no_backend")
 
 
@@ -277,6 +279,16 @@ class PhaseTests(BackendsTestCase):
                 self.assertTrue(closed())
                 self.refused(opening, UpstreamTimeout, "first_frame")
 
+    def test_cut(self) -> None:
+        """A cut closes the connection, and its refusal is the answer, whatever comes later."""
+        for phase in self.phases():
+            with self.subTest(phase=phase):
+                opening, closed = self.reach(phase)
+                self.asking.cut(Draining(why="first"))
+                self.asking.cut(Draining(why="second"))
+                self.assertTrue(closed())
+                self.refused(opening, Draining, "first")
+
     def test_client_gone(self) -> None:
         """A cancel closes the connection, and is a cancel, whatever the agent says."""
         for phase in self.phases():
@@ -295,7 +307,7 @@ class OwnAgentTests(SynchronousTestCase):
         """Nothing is asked yet."""
         self.network = Network()
         self.agent = self.network.agent(A, B, places=1)
-        self.sent: list[str] = []
+        self.asking = RecordingOpening()
         self.backends = Backends(
             clock=self.network.reactor,
             client=OllamaClient(self.agent),
@@ -307,7 +319,7 @@ class OwnAgentTests(SynchronousTestCase):
     def open(self) -> "Deferred[LineStream]":
         """Begin to open a stream on a model that both backends have."""
         ticket = evolve(made_ticket(), model=made_model(backends=("a", "b")))
-        return Deferred.fromCoroutine(self.backends.open(ticket, self.sent.append))
+        return Deferred.fromCoroutine(self.backends.open(ticket, self.asking))
 
     def opened(self) -> "tuple[LineStream, Wire]":
         """Open a stream that stays open."""
@@ -329,7 +341,7 @@ class OwnAgentTests(SynchronousTestCase):
         self.assert_busy(self.open())
         self.network.reactor.advance(WAIT_S)
         self.assert_busy(waiting)
-        self.assertEqual((len(self.network.attempts), self.sent), (1, ["a"]))
+        self.assertEqual((len(self.network.attempts), self.asking.asked), (1, ["a"]))
 
     def test_waiting_is_not_the_hosts_silence(self) -> None:
         """The deadline of the first frame runs from when the request goes."""
@@ -339,7 +351,7 @@ class OwnAgentTests(SynchronousTestCase):
         stream.stop()
         self.network.turn()
         self.network.connect()
-        self.assertEqual(self.sent, ["a", "a"])
+        self.assertEqual(self.asking.asked, ["a", "a"])
         self.network.reactor.advance(READ_S - 0.1)
         self.assertNoResult(waiting)
         self.network.reactor.advance(0.1)
@@ -358,7 +370,7 @@ class OwnAgentTests(SynchronousTestCase):
         wire.hang_up()
         self.network.reactor.advance(CONNECT_S - 1)
         self.network.connect()
-        self.assertEqual(self.sent, ["a", "a", "a"])
+        self.assertEqual(self.asking.asked, ["a", "a", "a"])
         self.network.reactor.advance(READ_S - CONNECT_S + 1)
         self.network.turn()
         self.assertNoResult(opening)
@@ -396,7 +408,7 @@ class OwnAgentTests(SynchronousTestCase):
                 self.backends.backends = {"a": A}
                 model = made_model(backends=("a",))
                 ticket = evolve(made_ticket(), model=model)
-                opening = Deferred.fromCoroutine(self.backends.open(ticket, self.sent.append))
+                opening = Deferred.fromCoroutine(self.backends.open(ticket, self.asking))
                 if head is not None:
                     self.network.connect().send(*([head] if head else []))
                 end(opening)
@@ -430,7 +442,7 @@ class FailoverTests(BackendsTestCase):
                 response = self.last.respond()
                 response.send(FRAME)
                 self.assertEqual(self.successResultOf(opening).backend, "b")
-                self.assertEqual(self.sent, ["a", "b"])
+                self.assertEqual(self.asking.asked, ["a", "b"])
                 response.finish()
                 self.at_rest()
 
@@ -463,6 +475,20 @@ class FailoverTests(BackendsTestCase):
         response.lose()
         self.assertEqual(len(self.agent.asked), 1)
         self.at_rest()
+
+    def test_not_for_a_call_that_was_cut(self) -> None:
+        """A cut ends the attempt that is under way; none is begun behind it."""
+        opening = self.open("a", "b")
+        self.last.respond(503, b"-")
+        self.asking.cut(Draining())
+        self.refused(opening, Draining, "")
+        self.assertEqual([asked.cancelled for asked in self.agent.asked], [False, True])
+        ticket = evolve(made_ticket(), model=made_model(backends=("a",)))
+        late = LiveCall(ticket, confirmed_epoch=1)
+        late.cut(Draining())
+        opening = Deferred.fromCoroutine(self.backends.open(ticket, late))
+        self.refused(opening, Draining, "")
+        self.assertEqual(len(self.agent.asked), 2)
 
     def test_not_for_a_client_that_went(self) -> None:
         """A cancel asks nobody else."""

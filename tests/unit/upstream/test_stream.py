@@ -46,12 +46,15 @@ class LineStreamTests(SynchronousTestCase):
         self.reader = Reader(self.stream)
 
     def test_held_after_the_first_line(self) -> None:
-        """The first line fires `first` and holds the host; nothing is lost meanwhile."""
+        """The first line ends the wait and holds the host; nothing is lost meanwhile."""
         self.response.send(b"on")
-        self.assertNoResult(self.stream.first)
+        self.assertIsNone(self.stream.first)
+        first = self.stream.until_first()
+        self.assertNoResult(first)
         self.assertFalse(self.transport.paused)
         self.response.send(b"e\ntwo\nthr")
-        self.assertEqual(self.successResultOf(self.stream.first), b"one")
+        self.assertEqual(self.successResultOf(first), b"one")
+        self.assertEqual(self.stream.first, b"one")
         self.assertTrue(self.transport.paused)
         self.response.send(b"ee\n")
         self.stream.attach(self.reader)
@@ -96,9 +99,10 @@ class LineStreamTests(SynchronousTestCase):
     def test_only_line_without_a_line_feed(self) -> None:
         """It is the first one, and read when the stream is."""
         self.response.send(b"one")
-        self.assertNoResult(self.stream.first)
+        first = self.stream.until_first()
+        self.assertNoResult(first)
         self.response.finish()
-        self.assertEqual(self.successResultOf(self.stream.first), b"one")
+        self.assertEqual(self.successResultOf(first), b"one")
         self.stream.attach(self.reader)
         self.assertEqual(self.reader.heard, [b"one", "clean"])
 
@@ -115,13 +119,16 @@ class LineStreamTests(SynchronousTestCase):
                 self.assertFalse(self.transport.aborted)
 
     def test_end_before_a_line(self) -> None:
-        """A body without a line fails `first`."""
+        """A body without a line has no first one, whether somebody waits for it or asks later."""
         for body, end in ((b"", "finish"), (b"\n", "finish"), (b"", "lose"), (b"half", "lose")):
             with self.subTest(body=body, end=end):
                 self.setUp()
+                first = self.stream.until_first()
                 self.response.send(body)
                 getattr(self.response, end)()
-                self.failureResultOf(self.stream.first, UpstreamNonsense)
+                self.failureResultOf(first, UpstreamNonsense)
+                with self.assertRaises(UpstreamNonsense):
+                    _ = self.stream.first
 
     def test_stop(self) -> None:
         """A stopped stream closes at once and is silent."""
@@ -150,8 +157,9 @@ class LineStreamTests(SynchronousTestCase):
 
     def test_cancel_of_the_wait(self) -> None:
         """Who waits for the first line no more closes the connection."""
-        self.stream.first.cancel()
-        self.failureResultOf(self.stream.first, CancelledError)
+        first = self.stream.until_first()
+        first.cancel()
+        self.failureResultOf(first, CancelledError)
         self.assertTrue(self.transport.aborted)
         self.response.send(b"one\n")
         self.response.lose()
@@ -159,8 +167,9 @@ class LineStreamTests(SynchronousTestCase):
     def test_line_too_long(self) -> None:
         """It breaks the stream, before the first line and after."""
         long = b"x" * (MAX_LINE_BYTES + 1)
+        first = self.stream.until_first()
         self.response.send(long)
-        self.failureResultOf(self.stream.first, UpstreamNonsense)
+        self.failureResultOf(first, UpstreamNonsense)
         self.assertTrue(self.transport.aborted)
         self.setUp()
         self.response.send(b"one\n")
