@@ -60,16 +60,29 @@ class KeyRecord:
 
 @frozen(kw_only=True)
 class Principal:
-    """Who is calling and what they may use, as of the tenant's `epoch` (SPEC 5, 6)."""
+    """Who is calling and what they may use, as of the tenant's `epoch` (SPEC 5, 6).
+
+    `tenant` and `key` are the ids as text, made once: every call is recorded under them.
+    """
 
     tenant_id: UUID
     key_id: UUID
+    tenant: str = field(init=False, eq=False, repr=False)
+    key: str = field(init=False, eq=False, repr=False)
     prefix: str
     scopes: frozenset[Scope]
     allow_all_models: bool
     models: frozenset[str]
     expires_at: float | None
     epoch: int
+
+    @tenant.default
+    def _tenant_as_text(self) -> str:
+        return str(self.tenant_id)
+
+    @key.default
+    def _key_as_text(self) -> str:
+        return str(self.key_id)
 
 
 @frozen(kw_only=True)

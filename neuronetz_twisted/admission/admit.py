@@ -45,15 +45,12 @@ class Admission:
         Raises `LimitsUnavailable` where Redis cannot say, `InvalidApiKey` where the key is no
         longer good.
         """
-        if await self._ask(request_id, principal) is Verdict.ADMITTED:
-            return principal
-        fresh = await self._identifier.reread(principal)
-        if await self._ask(request_id, fresh) is Verdict.STALE:
-            raise AuthUnavailable(why="stale")
-        return fresh
-
-    async def _ask(self, request_id: str, principal: Principal) -> Verdict:
         try:
-            return await self._limiter.admit(request_id, principal)
+            if await self._limiter.admit(request_id, principal) is Verdict.ADMITTED:
+                return principal
+            fresh = await self._identifier.reread(principal)
+            if await self._limiter.admit(request_id, fresh) is Verdict.ADMITTED:
+                return fresh
         except RedisUnavailable:
             raise LimitsUnavailable(why="redis") from None
+        raise AuthUnavailable(why="stale")

@@ -15,6 +15,7 @@ from attrs import field, frozen
 
 _ALPHABET = string.digits + string.ascii_uppercase + string.ascii_lowercase
 _PAIRS = [high + low for high in _ALPHABET for low in _ALPHABET]
+_PAIR_COUNT = len(_PAIRS)
 _SCHEME = "nz_"
 _PREFIX_LENGTH = 12
 _SECRET_LENGTH = 26
@@ -58,13 +59,12 @@ def bearer_of(authorization: bytes | None, x_api_key: bytes | None) -> str | Non
     `Authorization` must be of scheme Bearer (RFC 9110 11.1: its case does not matter). None where
     there is no credential, another scheme, two different ones, or one that is no plain word.
     """
-    found = set()
-    if authorization is not None:
-        found.add(_word(authorization, after_scheme=True))
-    if x_api_key is not None:
-        found.add(_word(x_api_key, after_scheme=False))
+    bearer = None if authorization is None else _word(authorization, after_scheme=True)
+    if x_api_key is None:
+        return bearer
+    plain = _word(x_api_key, after_scheme=False)
     # Two headers that disagree would be read one way by us and another by a proxy.
-    return found.pop() if len(found) == 1 else None
+    return plain if authorization is None or plain == bearer else None
 
 
 def _word(value: bytes, *, after_scheme: bool) -> str | None:
@@ -81,6 +81,9 @@ def _word(value: bytes, *, after_scheme: bool) -> str | None:
 
 def _checksum(text: str) -> str:
     """Write the CRC32 of an ASCII text as six base62 digits, the most significant first."""
-    rest, last = divmod(zlib.crc32(text.encode("ascii")), len(_PAIRS))
-    first, middle = divmod(rest, len(_PAIRS))
-    return _PAIRS[first] + _PAIRS[middle] + _PAIRS[last]
+    crc = zlib.crc32(text.encode("ascii"))
+    return (
+        _PAIRS[crc // _PAIR_COUNT**2]
+        + _PAIRS[crc // _PAIR_COUNT % _PAIR_COUNT]
+        + _PAIRS[crc % _PAIR_COUNT]
+    )

@@ -14,7 +14,8 @@ from neuronetz_twisted.errors import RedisUnavailable
 from neuronetz_twisted.seams import RedisReply, Script, ScriptRunner, Verdict
 from neuronetz_twisted.vocabulary import Principal
 
-_STALE, _ADMITTED = 0, 1
+_STALE = 0
+_ADMITTED = [1]
 
 
 def _load(name: str) -> Script:
@@ -42,23 +43,23 @@ class RedisLimiter:
         STALE means that the tenant has changed since the principal's snapshot. Fails with
         RedisUnavailable, also where the answer is none of the script's: no answer is no pass.
         """
-        answer = self._redis.script(ADMIT, [_budget_key(principal.tenant_id)], [principal.epoch])
+        answer = self._redis.script(ADMIT, [_budget_key(principal.tenant)], [principal.epoch])
         return answer.addCallback(_verdict)
 
     def raise_epoch(self, tenant_id: UUID, epoch: int) -> Deferred[None]:
         """Tell Redis of a tenant's new epoch; a smaller one than it knows changes nothing."""
-        answer = self._redis.script(RAISE_EPOCH, [_budget_key(tenant_id)], [epoch])
+        answer = self._redis.script(RAISE_EPOCH, [_budget_key(str(tenant_id))], [epoch])
         return answer.addCallback(lambda _: None)
 
 
-def _budget_key(tenant_id: UUID) -> str:
-    return f"nz:{{{tenant_id}}}:bud"
+def _budget_key(tenant: str) -> str:
+    return f"nz:{{{tenant}}}:bud"
 
 
 def _verdict(reply: RedisReply) -> Verdict:
+    if reply == _ADMITTED:
+        return Verdict.ADMITTED
     match reply:
-        case [int(code)] if code == _ADMITTED:
-            return Verdict.ADMITTED
         case [int(code), int()] if code == _STALE:
             return Verdict.STALE
         case _:

@@ -6,6 +6,7 @@ rights. Whatever cannot be read as Ollama reads it has no name, and nobody may u
 
 import re
 from collections.abc import Container, Iterable
+from functools import lru_cache
 
 from neuronetz_twisted.vocabulary import KeyRecord, ModelInfo, Principal
 
@@ -22,6 +23,7 @@ _NAME = re.compile(
 )
 
 
+@lru_cache(maxsize=256)
 def canonical_name(name: str) -> str | None:
     """Give a model's name as Ollama lists it, in lower case: `LLAMA3` is `llama3:latest`.
 

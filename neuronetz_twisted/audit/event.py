@@ -12,16 +12,16 @@ MAX_USER_AGENT = 200
 
 def call_event(ticket: Ticket, outcome: Outcome, duration_s: float) -> Event:
     """The event of an admitted call."""
-    return {
-        **_arrived(ticket.call.arrival, ticket.principal),
-        "dialect": ticket.call.dialect,
+    call, usage = ticket.call, outcome.usage
+    return _arrived(call.arrival, ticket.principal) | {
+        "dialect": call.dialect,
         "model": ticket.model.name,
         "backend": outcome.backend,
         "status": outcome.status,
         "outcome": outcome.word,
-        "prompt_tokens": outcome.usage.prompt_tokens,
-        "completion_tokens": outcome.usage.completion_tokens,
-        "estimated": outcome.usage.estimated,
+        "prompt_tokens": usage.prompt_tokens,
+        "completion_tokens": usage.completion_tokens,
+        "estimated": usage.estimated,
         "bytes_sent": outcome.bytes_sent,
         "first_byte_ms": _ms(outcome.first_byte_after),
         "duration_ms": _ms(duration_s),
@@ -32,8 +32,7 @@ def arrival_event(
     arrival: Arrival, status: int, outcome: str, duration_s: float, bytes_sent: int = 0
 ) -> Event:
     """The event of a request that reached no model host: refused, or answered from a list."""
-    return {
-        **_arrived(arrival, arrival.principal),
+    return _arrived(arrival, arrival.principal) | {
         "status": status,
         "outcome": outcome,
         "bytes_sent": bytes_sent,
@@ -48,11 +47,11 @@ def _arrived(arrival: Arrival, principal: Principal | None) -> Event:
         "route": arrival.route,
         "address": arrival.address,
         "user_agent": arrival.user_agent[:MAX_USER_AGENT],
-        "tenant": str(principal.tenant_id) if principal else None,
-        "key": str(principal.key_id) if principal else None,
+        "tenant": principal.tenant if principal else None,
+        "key": principal.key if principal else None,
         "prefix": principal.prefix if principal else None,
     }
 
 
 def _ms(seconds: float | None) -> float | None:
-    return None if seconds is None else round(seconds * 1000, 1)
+    return None if seconds is None else round(seconds * 10_000) / 10

@@ -57,6 +57,9 @@ def read_object(raw: bytes) -> dict[str, Any]:
         raise InvalidRequest("the body is not valid JSON") from None
     if not isinstance(data, dict):
         raise InvalidRequest("the body must be a JSON object")
+    if raw.count(b"{") + raw.count(b"[") <= MAX_DEPTH:
+        # No deeper than it has openings; most bodies have few.
+        return data
     level: list[Any] = [data]
     for _ in range(MAX_DEPTH):
         level = [inner for outer in level for inner in _children(outer)]
@@ -67,7 +70,7 @@ def read_object(raw: bytes) -> dict[str, Any]:
 
 def _children(value: Any) -> list[Any]:
     inner = value.values() if isinstance(value, dict) else value
-    return [child for child in inner if isinstance(child, dict | list)]
+    return [child for child in inner if isinstance(child, (dict, list))]
 
 
 def apply(table: FieldTable, data: Mapping[str, Any], ignored: list[str]) -> dict[str, Any]:
@@ -76,19 +79,26 @@ def apply(table: FieldTable, data: Mapping[str, Any], ignored: list[str]) -> dic
     Names of dropped fields are appended to `ignored`. Raises `InvalidRequest`, naming the field.
     """
     clean: dict[str, Any] = {}
+    taken = table.taken
     for name, value in data.items():
-        twin = table.folded.get(name.casefold(), name)
-        if twin != name:
-            raise InvalidRequest(f"a field differs from {twin} only in case", param=twin)
-        if value is None:
-            continue
-        if name in table.taken:
-            clean[name] = table.taken[name](value, name)
-        elif name not in table.refused:
-            ignored.append(name)
-        elif not _is_one_of(value, table.refused[name]):
-            raise InvalidRequest(f"{name} is not accepted", param=name)
+        if name not in taken:
+            _leave_out(table, name, value, ignored)
+        elif value is not None:
+            clean[name] = taken[name](value, name)
     return clean
+
+
+def _leave_out(table: FieldTable, name: str, value: Any, ignored: list[str]) -> None:
+    """Drop a field that is not taken, and name it; refuse it where that would mislead."""
+    twin = table.folded.get(name.casefold(), name)
+    if twin != name:
+        raise InvalidRequest(f"a field differs from {twin} only in case", param=twin)
+    if value is None:
+        return
+    if name not in table.refused:
+        ignored.append(name)
+    elif not _is_one_of(value, table.refused[name]):
+        raise InvalidRequest(f"{name} is not accepted", param=name)
 
 
 def _is_one_of(value: Any, neutral: Sequence[Any]) -> bool:
@@ -165,7 +175,7 @@ def mapping(value: Any, name: str) -> dict[str, Any]:
 
 def objects(value: Any, name: str) -> list[dict[str, Any]]:
     """A list of objects."""
-    if not isinstance(value, list) or not all(isinstance(entry, dict) for entry in value):
+    if not isinstance(value, list) or not {dict}.issuperset(map(type, value)):
         raise InvalidRequest(f"{name} must be a list of objects", param=name)
     return value
 

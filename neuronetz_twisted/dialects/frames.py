@@ -30,6 +30,7 @@ _ORDINARY = re.compile(
     rb'"message":\{"role":"assistant","content":' + _SAID + rb"\}"
     rb'|"response":' + _SAID + rb'),"done":false\}'
 )
+_IN_THE_MIDDLE = b'"done":false}'
 NO_TEXT = b'""'
 """The JSON string of no text."""
 
@@ -85,7 +86,11 @@ class LineSplitter:
 
 def is_ordinary(line: bytes) -> bool:
     """Whether a line is a frame in the middle of a stream that may be passed on as it is."""
-    return (line.isascii() or _is_utf8(line)) and _ORDINARY.fullmatch(line) is not None
+    return (
+        line.endswith(_IN_THE_MIDDLE)
+        and (line.isascii() or _is_utf8(line))
+        and _ORDINARY.fullmatch(line) is not None
+    )
 
 
 def _is_utf8(line: bytes) -> bool:
@@ -136,7 +141,10 @@ def _visible(data: Mapping[str, Any]) -> dict[str, Any]:
     """The known fields of a frame, in the order in which they came."""
     frame: dict[str, Any] = {}
     for name, value in data.items():
-        if name in _TEXTS:
+        if name in _NUMBERS:
+            if type(value) is int and 0 <= value < _MAX_COUNT:
+                frame[name] = value
+        elif name in _TEXTS:
             if not isinstance(value, str):
                 raise UpstreamNonsense(f"{name} is not text")
             frame[name] = value
@@ -146,9 +154,6 @@ def _visible(data: Mapping[str, Any]) -> dict[str, Any]:
                 for key, text in value.items()
                 if key in _MESSAGE and isinstance(text, str)
             }
-        elif name in _NUMBERS:
-            if type(value) is int and 0 <= value < _MAX_COUNT:
-                frame[name] = value
         elif name == "done":
             frame[name] = value
     return frame

@@ -85,7 +85,8 @@ def parse_chat_completion(raw: bytes, max_predict: int) -> NativeRequest:
     clean = apply(CHAT, read_object(raw), ignored)
     model = required_model(clean)
     messages = [_message(message, ignored) for message in clean.get("messages", [])]
-    usage = apply(STREAM_OPTIONS, clean.get("stream_options", {}), ignored)
+    asked = clean.get("stream_options")
+    usage = apply(STREAM_OPTIONS, asked, ignored) if asked else {}
     return NativeRequest(
         path=CHAT_PATH,
         model=model,

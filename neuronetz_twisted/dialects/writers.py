@@ -115,7 +115,9 @@ class ChatCompletionWriter:
             "logprobs": None,
             "finish_reason": _finish_reason(folded),
         }
-        body = {**self._head("chat.completion"), "choices": [choice], "usage": _usage(usage)}
+        body = self._head("chat.completion")
+        body["choices"] = [choice]
+        body["usage"] = _usage(usage)
         return orjson.dumps(body)
 
     def _head(self, kind: str = "chat.completion.chunk") -> dict[str, Any]:

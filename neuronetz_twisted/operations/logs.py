@@ -13,11 +13,11 @@ from typing import Any, Protocol
 
 import orjson
 from twisted.logger import (
-    FilteringLogObserver,
     ILogObserver,
     LogEvent,
     LogLevel,
     LogLevelFilterPredicate,
+    PredicateResult,
     formatEvent,
 )
 from twisted.python.failure import Failure
@@ -47,14 +47,22 @@ class LineStream(Protocol):
 
 @implementer(ILogObserver)
 class LineObserver:
-    """Writes each event as one line of `render`."""
+    """Writes each event that `levels` lets pass as one line of `render`."""
 
-    def __init__(self, stream: LineStream, render: Callable[[dict[str, Any]], str]) -> None:
+    def __init__(
+        self,
+        stream: LineStream,
+        render: Callable[[dict[str, Any]], str],
+        levels: LogLevelFilterPredicate,
+    ) -> None:
         self._stream = stream
         self._render = render
+        self._levels = levels
 
     def __call__(self, event: LogEvent) -> None:
-        """Write one event."""
+        """Write one event; the record is always on (SPEC 9), whatever else is to be read."""
+        if event.get("log_namespace") != NAMESPACE and self._levels(event) is PredicateResult.no:
+            return
         self._stream.write(self._render(fields_of(event)) + "\n")
         self._stream.flush()
 
@@ -137,6 +145,4 @@ def log_observer(stream: LineStream, log_format: str, level: str) -> ILogObserve
     levels = LogLevelFilterPredicate(defaultLogLevel=least)
     for namespace in CHATTERS:
         levels.setLogLevelForNamespace(namespace, max(least, LogLevel.warn))
-    # The record is always on (SPEC 9), whatever else an operator wants to read.
-    levels.setLogLevelForNamespace(NAMESPACE, LogLevel.info)
-    return FilteringLogObserver(LineObserver(stream, render), [levels])
+    return LineObserver(stream, render, levels)

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from attrs import define, field
 from hiredis import pack_command
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IReactorTime, ITCPTransport
+from twisted.internet.interfaces import IDelayedCall, IReactorTime, ITCPTransport
 from twisted.python.failure import Failure
 from txredisapi import HiredisProtocol, InvalidData, ResponseError
 
@@ -51,11 +51,16 @@ def _in_our_words(failure: Failure) -> Failure:
 
 @define(eq=False)
 class _Call:
-    """A call that was sent; `by_text` is sent in its place where Redis has forgotten the script."""
+    """A call that was sent; `script` is sent with its `parts` where Redis has forgotten it.
 
-    by_text: tuple[RedisArgument, ...] | None
+    `due` is its deadline on the clock, `patience` what began there.
+    """
+
+    script: Script | None
+    parts: tuple[RedisArgument, ...]
+    due: float
     answer: Deferred[RedisReply] = field(factory=Deferred, init=False)
-    deadline: Patience = field(init=False)
+    patience: Patience | None = field(default=None, init=False)
     late: bool = field(default=False, init=False)
 
 
@@ -74,6 +79,7 @@ class RedisConnection(HiredisProtocol):
         self._limit = limit
         self._owed: deque[_Call] = deque()
         self._overdue = 0
+        self._watch: IDelayedCall | None = None
         self._unread_bytes = 0
         self._fault: str | None = None
 
@@ -105,7 +111,7 @@ class RedisConnection(HiredisProtocol):
     async def _greet(self, *parts: RedisArgument) -> None:
         try:
             call = self._send(parts)
-            call.deadline = Patience(self._clock, 2 * self._timeout_s, self.give_up, _LATE)
+            call.patience = Patience(self._clock, 2 * self._timeout_s, self.give_up, _LATE)
             await call.answer
         except ResponseError as error:
             raise RedisUnavailable(f"it refused {parts[0]!s} with {_code(error)}") from None
@@ -121,10 +127,7 @@ class RedisConnection(HiredisProtocol):
     ) -> Deferred[RedisReply]:
         """Run a script by its digest, or by its text where Redis has forgotten it."""
         parts = (len(keys), *keys, *args)
-        call = self._send(
-            ("EVALSHA", script.digest, *parts), by_text=("EVAL", script.source, *parts)
-        )
-        return self._within_deadline(call)
+        return self._within_deadline(self._send(("EVALSHA", script.digest, *parts), script, parts))
 
     def give_up(self, why: str) -> Deferred[str]:
         """Close it at once; fires with the reason when it is gone."""
@@ -150,6 +153,10 @@ class RedisConnection(HiredisProtocol):
         except InvalidData:
             self.give_up("it does not speak the Redis protocol")
 
+    def tryConvertData(self, data: RedisReply) -> RedisReply:
+        """Leave a reply as it came over the wire."""
+        return data
+
     def replyReceived(self, reply: RedisReply | ResponseError) -> None:
         """Answer the oldest call.
 
@@ -161,9 +168,9 @@ class RedisConnection(HiredisProtocol):
             self.give_up("it answered without a question")
             return
         call = self._owed.popleft()
-        if isinstance(reply, ResponseError) and call.by_text and _code(reply) == "NOSCRIPT":
-            self.transport.write(_packed(call.by_text))
-            call.by_text = None
+        if isinstance(reply, ResponseError) and call.script and _code(reply) == "NOSCRIPT":
+            self.transport.write(_packed(("EVAL", call.script.source, *call.parts)))
+            call.script = None
             self._owed.append(call)
             return
         self._overdue -= call.late
@@ -173,37 +180,58 @@ class RedisConnection(HiredisProtocol):
         """Fail what waits, then say why it is gone."""
         self._fault = self._fault or (_LATE if self._overdue else reason.getErrorMessage())
         super().connectionLost(reason)
+        if self._watch is not None:
+            self._watch.cancel()
+            self._watch = None
         while self._owed:
             _settle(self._owed.popleft(), RedisUnavailable(_LOST))
         self.lost.callback(self._fault)
 
     def _send(
-        self, parts: tuple[RedisArgument, ...], *, by_text: tuple[RedisArgument, ...] | None = None
+        self,
+        command: tuple[RedisArgument, ...],
+        script: Script | None = None,
+        parts: tuple[RedisArgument, ...] = (),
     ) -> _Call:
         if not self.connected:
             raise RedisUnavailable(_LOST)
         # Alone it goes at once; with others under way it waits for those of the same turn.
         send = self.transport.write if self._owed else self._write_at_once
-        send(_packed(parts))
-        call = _Call(by_text)
+        send(_packed(command))
+        call = _Call(script, parts, self._clock.seconds() + self._timeout_s)
         self._owed.append(call)
         return call
 
     def _within_deadline(self, call: _Call) -> Deferred[RedisReply]:
-        call.deadline = Patience(self._clock, self._timeout_s, self._expired, call)
+        if self._watch is None:
+            self._watch = self._clock.callLater(self._timeout_s, self._look)
         return call.answer.addErrback(_in_our_words)
+
+    def _look(self) -> None:
+        """Have patience with the calls that are due; look again when the next one is.
+
+        One timer serves all calls, since nearly all of them are answered long before.
+        """
+        self._watch = None
+        now = self._clock.seconds()
+        waiting = [call for call in self._owed if call.patience is None]
+        for call in waiting:
+            if call.due <= now:
+                call.patience = Patience(self._clock, 0, self._expired, call)
+        if next_due := [call.due for call in waiting if call.due > now]:
+            self._watch = self._clock.callLater(min(next_due) - now, self._look)
 
     def _expired(self, call: _Call) -> None:
         self._overdue += 1
         call.late = True
-        call.deadline = Patience(self._clock, self._timeout_s, self.give_up, _LATE)
+        call.patience = Patience(self._clock, self._timeout_s, self.give_up, _LATE)
         _tell(call, RedisUnavailable(f"Redis is away: {_LATE}"))
 
 
 def _settle(call: _Call, result: RedisReply | Exception) -> None:
     """End a call that nothing is owed to any more."""
-    if call.deadline.active():
-        call.deadline.cancel()
+    if call.patience is not None and call.patience.active():
+        call.patience.cancel()
     _tell(call, result)
 
 

@@ -1,10 +1,12 @@
 """Ends and outcomes of exceptions, and what values show of themselves."""
 
+from uuid import UUID
+
 from twisted.internet.defer import CancelledError
 from twisted.trial.unittest import SynchronousTestCase
 
 from neuronetz_twisted.errors import UpstreamBusy
-from neuronetz_twisted.testing.calls import made_call, made_request
+from neuronetz_twisted.testing.calls import TENANT, made_call, made_principal, made_request
 from neuronetz_twisted.testing.identity import made_key, record_of
 from neuronetz_twisted.vocabulary import End, Outcome, Usage
 
@@ -21,6 +23,16 @@ class OutcomeTests(SynchronousTestCase):
                 outcome = Outcome.of(error, Usage(prompt_tokens=3), "a")
                 self.assertEqual((outcome.end, outcome.word, outcome.status), (end, word, status))
                 self.assertEqual((outcome.usage, outcome.backend), (Usage(prompt_tokens=3), "a"))
+
+
+class PrincipalTests(SynchronousTestCase):
+    def test_ids_as_text(self) -> None:
+        """The text is that of the ids, also in a changed copy, and makes no difference."""
+        principal = made_principal(tenant_id=UUID(int=7))
+        self.assertEqual(principal.tenant, "00000000-0000-0000-0000-000000000007")
+        self.assertEqual(principal.key, str(principal.key_id))
+        self.assertEqual(made_principal(), made_principal(tenant_id=TENANT))
+        self.assertNotIn("tenant=", repr(principal))
 
 
 class SecrecyTests(SynchronousTestCase):

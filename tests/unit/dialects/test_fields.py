@@ -65,6 +65,11 @@ class ReadObjectTests(SynchronousTestCase):
                 with self.assertRaises(InvalidRequest):
                     read_object(b'{"a":' + opening * 31 + b"[]" + closing * 31 + b"}")
 
+    def test_wide_is_not_deep(self) -> None:
+        """Neither many members nor brackets in text are depth."""
+        for raw in (b'{"a":[%b]}' % b",".join([b"{}"] * 100), b'{"a":"%b"}' % (b"[{" * 100)):
+            self.assertEqual(len(read_object(raw)), 1)
+
     def test_far_too_deep(self) -> None:
         """No depth exhausts a stack."""
         with self.assertRaises(InvalidRequest):

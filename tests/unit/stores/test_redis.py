@@ -130,10 +130,15 @@ class CallTests(SynchronousTestCase):
         self.redis = MemoryRedis()
         self.gate = self.redis.gate
         self.end = self.redis.connect()
+        self.began = self.redis.clock.seconds()
 
     def call(self) -> Deferred[RedisReply]:
         """Any call."""
         return self.gate.call(b"GET", "key")
+
+    def passed_ms(self) -> int:
+        """The time since the connection was made."""
+        return round((self.redis.clock.seconds() - self.began) * 1000)
 
     def test_reply(self) -> None:
         """A reply is what came over the wire: bytes stay bytes."""
@@ -165,13 +170,32 @@ class CallTests(SynchronousTestCase):
             failure = self.failureResultOf(call, RedisUnavailable)
             self.assertEqual(str(failure.value), f"Redis cannot serve now: {code}")
 
-    def test_no_delayed_calls(self) -> None:
-        """An answered call leaves no timer."""
-        before = len(self.redis.clock.getDelayedCalls())
-        call = self.call()
-        self.end.send(b"$-1\r\n")
-        self.assertIsNone(self.successResultOf(call))
-        self.assertEqual(len(self.redis.clock.getDelayedCalls()), before)
+    def test_one_timer(self) -> None:
+        """Calls share one timer; it ends with the deadline of the last one, or the connection."""
+        clock = self.redis.clock
+        before = len(clock.getDelayedCalls())
+        for _ in range(3):
+            call = self.call()
+            self.end.send(b"$-1\r\n")
+            self.assertIsNone(self.successResultOf(call))
+            self.assertEqual(len(clock.getDelayedCalls()), before + 1)
+        clock.advance(0.25)
+        self.assertEqual(len(clock.getDelayedCalls()), before)
+        waiting = self.call()
+        self.redis.gate.stopService()
+        clock.advance(0)
+        self.failureResultOf(waiting, RedisUnavailable)
+        self.assertEqual(clock.getDelayedCalls(), [])
+
+    def test_each_call_has_its_own_deadline(self) -> None:
+        """A call fails by its own deadline and grace, though others were sent before it."""
+        ended: list[int] = []
+        for sent_ms in (0, 20, 100, 220):
+            self.redis.clock.pump([0.001] * (sent_ms - self.passed_ms()))
+            self.call().addErrback(lambda _: ended.append(self.passed_ms()))
+        self.redis.clock.pump([0.001] * 400)
+        for sent_ms, ended_ms in zip((0, 20, 100, 220), ended, strict=True):
+            self.assertLess(abs(ended_ms - sent_ms - 300), 5)
 
     def test_deadline(self) -> None:
         """A call fails at its deadline, and no other is sent until the answer is in."""
