@@ -34,8 +34,9 @@ class RedisGate(Service):
     """A small pool of connections to one Redis or Valkey (SPEC 2, R1: no answer is no pass).
 
     `timeout_ms` is the deadline of one call. At most `most_in_flight` calls wait at a time, over
-    `pool_size` connections. While Redis is away, attempts to reach it are `first_delay_s` apart at
-    first and then twice as far each time, up to `longest_delay_s`.
+    `pool_size` connections: as many as there may be clients, who can all ask within one turn of the
+    reactor. While Redis is away, attempts to reach it are `first_delay_s` apart at first and then
+    twice as far each time, up to `longest_delay_s`.
     """
 
     name = "redis"
@@ -48,7 +49,7 @@ class RedisGate(Service):
         *,
         timeout_ms: int = 250,
         pool_size: int = 2,
-        most_in_flight: int = 1000,
+        most_in_flight: int = 10_000,
         first_delay_s: float = 0.05,
         longest_delay_s: float = 1.0,
     ) -> None:

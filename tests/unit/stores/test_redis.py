@@ -409,6 +409,14 @@ class PoolTests(SynchronousTestCase):
         ends[1].send(b"+PONG\r\n" * 5)
         self.assertEqual([self.successResultOf(call) for call in calls], [b"PONG"] * 11)
 
+    def test_all_clients_at_once(self) -> None:
+        """A call of each client that there may be is taken within one turn."""
+        redis = MemoryRedis()
+        end = redis.connect()
+        calls = [redis.gate.call(b"PING") for _ in range(10_000)]
+        end.send(b"+PONG\r\n" * len(calls))
+        self.assertEqual({self.successResultOf(call) for call in calls}, {b"PONG"})
+
     def test_calls_past_their_deadline_count(self) -> None:
         """A call that failed by its deadline takes room until its connection is given up."""
         redis = MemoryRedis(most_in_flight=1)
