@@ -17,10 +17,11 @@ from neuronetz_twisted.errors import (
     UpstreamFailed,
     UpstreamTimeout,
 )
+from neuronetz_twisted.relay.answer import RelayLimits
 from neuronetz_twisted.relay.live import LiveCalls
-from neuronetz_twisted.relay.relay import Relay, RelayLimits
+from neuronetz_twisted.relay.relay import Relay
 from neuronetz_twisted.testing.agent import ScriptedResponse
-from neuronetz_twisted.testing.calls import RecordingClient, made_request, made_ticket
+from neuronetz_twisted.testing.calls import REQUEST_ID, RecordingClient, made_request, made_ticket
 from neuronetz_twisted.testing.identity import FakeKeyStore
 from neuronetz_twisted.testing.upstream import ScriptedStream, chat_final, chat_frame
 from neuronetz_twisted.upstream.stream import LineStream
@@ -100,7 +101,7 @@ class RelayTestCase(SynchronousTestCase):
         """The client read an error line, no final frame, and a broken end."""
         lines = self.lines()
         self.assertEqual(lines[-1]["code"], status_code)
-        self.assertEqual(lines[-1]["request_id"], "the-id")
+        self.assertEqual(lines[-1]["request_id"], REQUEST_ID)
         self.assertFalse(any(line.get("done") for line in lines))
         self.assertEqual(self.client.ends, ["break_off"])
 
