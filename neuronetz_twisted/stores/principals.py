@@ -70,6 +70,7 @@ def encode(entry: CachedPrincipal) -> bytes:
             "models": sorted(principal.models),
             "expires_at": None if principal.expires_at is None else float(principal.expires_at),
             "epoch": principal.epoch,
+            "prompt_logging": principal.prompt_logging,
         }
     )
 
@@ -88,6 +89,7 @@ def decode(value: bytes, prefix: str) -> CachedPrincipal:
         models=frozenset(strings(document, "models")),
         expires_at=_expires_at(document),
         epoch=member(document, "epoch", int),
+        prompt_logging=member(document, "prompt_logging", bool),
     )
     return CachedPrincipal(digest=_digest(document), principal=principal)
 

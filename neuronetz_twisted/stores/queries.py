@@ -29,6 +29,7 @@ def find_key_record(connection: Connection, prefix: str) -> KeyRecord | None:
             api_keys.c.allow_all_models,
             api_keys.c.allowed_models,
             api_keys.c.scopes,
+            api_keys.c.prompt_logging,
             func.least(api_keys.c.expires_at, api_key_credentials.c.expires_at).label("expires_at"),
         )
         .select_from(api_key_credentials.join(api_keys).join(tenants))
@@ -51,6 +52,7 @@ def find_key_record(connection: Connection, prefix: str) -> KeyRecord | None:
         scopes=frozenset(map(Scope, row.scopes)),
         expires_at=None if row.expires_at is None else row.expires_at.timestamp(),
         epoch=row.epoch,
+        prompt_logging=row.prompt_logging,
     )
 
 

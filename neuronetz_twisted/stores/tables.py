@@ -161,6 +161,39 @@ audit_log = Table(
     Column("first_byte_ms", Integer),
     Column("duration_ms", Integer),
     Column("user_agent", Text),
+    Column("writer", Uuid, nullable=False),
+    Column("seq", BigInteger, nullable=False),
+    Column("record", LargeBinary, nullable=False),
+    Column("chain_hash", LargeBinary, nullable=False),
+    Column("charged", BigInteger, nullable=False, server_default=text("0")),
+    Column("count", Integer, nullable=False, server_default=text("1")),
+)
+
+audit_checkpoints = Table(
+    "audit_checkpoints",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("writer", Uuid, nullable=False),
+    Column("seq", BigInteger, nullable=False),
+    Column("chain_hash", LargeBinary, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("statement", LargeBinary, nullable=False),
+    Column("signature", LargeBinary, nullable=False),
+    Column("signer", LargeBinary, nullable=False),
+    Column("created_at", _MOMENT, nullable=False, server_default=_NOW),
+)
+
+usage_by_day = Table(
+    "usage_by_day",
+    metadata,
+    Column("day", Date, primary_key=True),
+    Column("tenant_id", Uuid, primary_key=True),
+    Column("key_id", Uuid, primary_key=True),
+    Column("model", Text, primary_key=True),
+    Column("requests", BigInteger, nullable=False, server_default=text("0")),
+    Column("prompt_tokens", BigInteger, nullable=False, server_default=text("0")),
+    Column("completion_tokens", BigInteger, nullable=False, server_default=text("0")),
+    Column("charged", BigInteger, nullable=False, server_default=text("0")),
 )
 
 prompt_log = Table(
@@ -172,6 +205,16 @@ prompt_log = Table(
     Column("started_at", _MOMENT, nullable=False),
     Column("expires_at", _MOMENT, nullable=False),
     Column("sealed", LargeBinary, nullable=False),
+)
+
+prompt_keys = Table(
+    "prompt_keys",
+    metadata,
+    Column("tenant_id", Uuid, ForeignKey(tenants.c.id, ondelete="CASCADE"), primary_key=True),
+    Column("version", Integer, primary_key=True, autoincrement=False),
+    Column("wrapped", LargeBinary, nullable=False),
+    Column("master_id", Text, nullable=False),
+    Column("created_at", _MOMENT, nullable=False, server_default=_NOW),
 )
 
 instances = Table(

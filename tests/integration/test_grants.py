@@ -28,8 +28,10 @@ class Grants(SynchronousTestCase):
     def test_audit_log_takes_rows_and_keeps_them(self) -> None:
         """A record can be added and read, also far from any partition, and nothing else."""
         self.service.execute(
-            "INSERT INTO gateway.audit_log (id, started_at, route, outcome)"
-            " VALUES (gen_random_uuid(), '2099-01-01', '/api/chat', 'ok')"
+            "INSERT INTO gateway.audit_log"
+            " (id, started_at, route, outcome, writer, seq, record, chain_hash)"
+            " VALUES (gen_random_uuid(), '2099-01-01', '/api/chat', 'ok', gen_random_uuid(), 1,"
+            " '', '')"
         )
         count = self.service.execute("SELECT count(*) FROM gateway.audit_log").fetchone()
         self.assertEqual(count, (1,))
@@ -45,6 +47,13 @@ class Grants(SynchronousTestCase):
             "TRUNCATE gateway.audit_log_default",
             "ALTER TABLE gateway.audit_log DETACH PARTITION gateway.audit_log_default",
             "DROP TABLE gateway.audit_log_default",
+            "UPDATE gateway.audit_checkpoints SET seq = 1",
+            "DELETE FROM gateway.audit_checkpoints",
+            "TRUNCATE gateway.audit_checkpoints",
+            "DROP TABLE gateway.audit_checkpoints",
+            "DELETE FROM gateway.usage_by_day",
+            "TRUNCATE gateway.usage_by_day",
+            "TRUNCATE gateway.budget_usage",
             "UPDATE gateway.revocations SET reason = 'x'",
             "DELETE FROM gateway.revocations",
             "TRUNCATE gateway.tenants CASCADE",
@@ -64,6 +73,46 @@ class Grants(SynchronousTestCase):
             ):
                 self.service.execute(statement)
 
+    def test_forbidden_on_each_month(self) -> None:
+        """A month of the record is read and filled through its parent, and in no other way."""
+        months = self.service.execute(
+            "SELECT inhrelid::regclass::text FROM pg_inherits"
+            " WHERE inhparent = 'gateway.audit_log'::regclass"
+        ).fetchall()
+        self.assertEqual(len(months), 4)
+        for (month,) in months:
+            for statement in (
+                "UPDATE {} SET outcome = 'ok'",
+                "DELETE FROM {}",
+                "TRUNCATE {}",
+                "SELECT FROM {}",
+                "INSERT INTO {} SELECT * FROM gateway.audit_log",
+                "DROP TABLE {}",
+                "ALTER TABLE {} ADD COLUMN mine int",
+                "ALTER TABLE gateway.audit_log DETACH PARTITION {}",
+                "CREATE INDEX ON {} (outcome)",
+            ):
+                text = statement.format(month)
+                with (
+                    self.subTest(statement=text),
+                    self.assertRaises(psycopg.errors.InsufficientPrivilege),
+                ):
+                    self.service.execute(text)
+
+    def test_functions_lend_no_names(self) -> None:
+        """A function that runs as the owner uses no name or operator that a session has put up."""
+        self.service.execute("SET search_path = pg_temp, public")
+        self.service.execute("CREATE TEMP TABLE pg_inherits (inhparent oid, inhrelid oid)")
+        self.service.execute("CREATE TEMP TABLE audit_log (id int)")
+        self.service.execute("SELECT gateway.ensure_audit_partitions(3)")
+        paths = self.service.execute(
+            "SELECT proname, proconfig FROM pg_proc WHERE prosecdef"
+            " AND pronamespace = 'gateway'::regnamespace"
+        ).fetchall()
+        self.assertGreater(len(paths), 5)
+        for name, options in paths:
+            self.assertEqual(options, ["search_path=pg_catalog, pg_temp"], name)
+
     def test_revision(self) -> None:
         """The service may read which revision the schema is at."""
         rows = self.service.execute("SELECT count(*) FROM gateway.alembic_version").fetchone()
@@ -73,7 +122,7 @@ class Grants(SynchronousTestCase):
         """What the service and the command line keep may be read, added, changed and deleted."""
         for table in (
             *("tenants", "tenant_limits", "api_keys", "api_key_credentials", "key_limits"),
-            *("budget_usage", "prompt_log", "instances"),
+            *("budget_usage", "prompt_log", "prompt_keys", "instances"),
         ):
             for right in ("SELECT", "INSERT", "UPDATE", "DELETE"):
                 with self.subTest(table=table, right=right):

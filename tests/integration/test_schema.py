@@ -51,7 +51,7 @@ class Schemas(TestCase):
         self.serve(migrated=True)
         self.set_revision("0002")
         self.assertEqual(
-            await self.refusal(), f"the database is at 0002, this version needs 0003: {ADVICE}"
+            await self.refusal(), f"the database is at 0002, this version needs 0005: {ADVICE}"
         )
         self.serve(migrated=False)
         migrate.upgrade(self.urls.admin_url, "0002")

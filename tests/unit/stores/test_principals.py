@@ -24,6 +24,7 @@ ENTRY = CachedPrincipal(
         models=frozenset({"b:1", "a:2"}),
         expires_at=1800000000.5,
         epoch=3,
+        prompt_logging=True,
     ),
 )
 
@@ -68,6 +69,7 @@ class CodecTests(SynchronousTestCase):
                 "models",
                 "expires_at",
                 "epoch",
+                "prompt_logging",
             },
         )
 
@@ -87,6 +89,7 @@ class CodecTests(SynchronousTestCase):
             "models": [None, "a:2", [None], {"a:2": 1}],
             "expires_at": [False, "never", 1, [1.0]],
             "epoch": [None, True, 1.0, "1"],
+            "prompt_logging": [None, 0, 1, "true"],
         }
         for name, values in wrong.items():
             for value in values:

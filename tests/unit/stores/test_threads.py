@@ -1,5 +1,6 @@
 """The reactor's side of the threads: a pool that runs nothing until it is told to."""
 
+import errno
 import threading
 from collections.abc import Callable
 from functools import partial
@@ -10,11 +11,18 @@ from attrs import define, field
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
+from twisted.python.monkey import MonkeyPatcher
 from twisted.trial.unittest import SynchronousTestCase
 
 from neuronetz_twisted.errors import DatabaseUnavailable
 from neuronetz_twisted.stores.lifeline import Lifeline
-from neuronetz_twisted.stores.threads import STOP_S, BoundedThreads, TooManyCalls, in_own_thread
+from neuronetz_twisted.stores.threads import (
+    STOP_S,
+    BoundedThreads,
+    OwnThread,
+    TooManyCalls,
+    in_own_thread,
+)
 
 
 class ThreadClock(Clock):
@@ -269,7 +277,17 @@ class QueueReactor(ThreadClock):
         self._asked.get(timeout=10)()
 
 
-class OwnThread(SynchronousTestCase):
+def no_more_threads(case: SynchronousTestCase) -> MonkeyPatcher:
+    """Let no thread be started; gives what ends that."""
+
+    def start(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    patched: MonkeyPatcher = case.patch(threading.Thread, "start", start)
+    return patched
+
+
+class InOwnThread(SynchronousTestCase):
     """Work of any length."""
 
     def setUp(self) -> None:
@@ -299,3 +317,70 @@ class OwnThread(SynchronousTestCase):
         self.failureResultOf(answer, CancelledError)
         go_on.set()
         self.reactor.turn()
+
+    def test_no_thread(self) -> None:
+        """Where the system has none left, the answer says so at once."""
+        no_more_threads(self)
+        answer = in_own_thread(self.reactor, partial(int, "7"), "work")
+        self.assertEqual(self.failureResultOf(answer, OSError).value.errno, errno.EAGAIN)
+
+
+class OwnThreads(SynchronousTestCase):
+    """Short work that comes often."""
+
+    def setUp(self) -> None:
+        """A thread that ends when it has nothing to do."""
+        self.reactor = QueueReactor()
+        self.thread = OwnThread(self.reactor, "work", idle_s=0)
+
+    def test_one_thread(self) -> None:
+        """While there is work it is all done in the same thread, in its order."""
+        go_on = threading.Event()
+        waiting = self.thread(partial(go_on.wait, 10))
+        answers = [self.thread(threading.current_thread) for _ in range(2)]
+        go_on.set()
+        for answer in (waiting, *answers):
+            self.assertNoResult(answer)
+            self.reactor.turn()
+        first, second = (self.successResultOf(answer) for answer in answers)
+        self.assertIs(first, second)
+        self.assertEqual((first.name, first.daemon), ("work", True))
+
+    def test_idle(self) -> None:
+        """A thread that has nothing to do ends, and the next work begins another one."""
+        seen = []
+        for _ in range(2):
+            answer = self.thread(threading.current_thread)
+            self.reactor.turn()
+            thread = self.successResultOf(answer)
+            thread.join(10)
+            self.assertFalse(thread.is_alive())
+            seen.append(thread)
+        self.assertIsNot(seen[0], seen[1])
+
+    def test_kept(self) -> None:
+        """Between two pieces of work that come soon after each other it waits."""
+        kept = OwnThread(self.reactor, "work", idle_s=10)
+        seen = []
+        for _ in range(2):
+            answer = kept(threading.current_thread)
+            self.reactor.turn()
+            seen.append(self.successResultOf(answer))
+        self.assertIs(seen[0], seen[1])
+
+    def test_error(self) -> None:
+        """What was raised comes back, and what comes behind it is done."""
+        answers = [self.thread(partial(int, text)) for text in ("x", "7")]
+        self.reactor.turn()
+        self.reactor.turn()
+        self.failureResultOf(answers[0], ValueError)
+        self.assertEqual(self.successResultOf(answers[1]), 7)
+
+    def test_no_thread(self) -> None:
+        """Where the system has none left, the answer says so at once, and the next may do."""
+        threads = no_more_threads(self)
+        self.failureResultOf(self.thread(partial(int, "7")), OSError)
+        threads.restore()
+        answer = self.thread(partial(int, "7"))
+        self.reactor.turn()
+        self.assertEqual(self.successResultOf(answer), 7)
