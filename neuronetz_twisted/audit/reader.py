@@ -1,0 +1,124 @@
+"""Reads the finals of one writer out of its segments, in order, for the flusher.
+
+What PostgreSQL has must never be more than what the disk has: a chain whose end is lost with the
+power would else go on with numbers that are taken. So each file is synced before it is read.
+"""
+
+import os
+from collections import deque
+from collections.abc import Callable, Sequence
+from itertools import islice
+from pathlib import Path
+from threading import Lock
+from uuid import UUID
+
+from attrs import frozen
+
+from neuronetz_twisted.audit.directory import Disk
+from neuronetz_twisted.audit.entries import Extent
+from neuronetz_twisted.audit.record import Final
+from neuronetz_twisted.audit.segments import (
+    HEADER_BYTES,
+    LINKS,
+    Span,
+    link_of,
+    scan_frames,
+)
+
+
+@frozen
+class Damage:
+    """Bytes of a file that were whole when they were written and are no record any more."""
+
+    path: Path
+    span: Span
+
+
+class Reader:
+    """Goes through the segments once. Every method blocks; one call at a time, in any thread.
+
+    `spoilt` is told of each file that has damaged bytes, in whichever thread they are found.
+    """
+
+    def __init__(
+        self,
+        writer: UUID,
+        extents: Callable[[], Sequence[Extent]],
+        spoilt: Callable[[Path], None],
+        disk: Disk,
+    ) -> None:
+        self._writer = writer
+        self._extents = extents
+        self._sync = disk.sync
+        self._spoilt = spoilt
+        self._at = (0, 0)
+        self._read: deque[Final] = deque()
+        self._last_seq = 0
+        self._lock = Lock()
+        self._damage: list[Damage] = []
+
+    @property
+    def damaged(self) -> Sequence[Damage]:
+        """What was found damaged so far. May be called in any thread."""
+        with self._lock:
+            return tuple(self._damage)
+
+    def note(self, path: Path, span: Span) -> None:
+        """Report bytes that are damaged."""
+        self._spoilt(path)
+        with self._lock:
+            self._damage.append(Damage(path, span))
+
+    def finals(self, after: int, limit: int) -> list[Final]:
+        """Finals behind the sequence number `after`, which never goes back. Raises `OSError`."""
+        while self._read and self._read[0].seq <= after:
+            self._read.popleft()
+        if len(self._read) < limit:
+            try:
+                self._read_on(after, limit)
+            except FileNotFoundError:
+                # It was given up since `extents` named it: all its finals are flushed.
+                self._read_on(after, limit)
+        return list(islice(self._read, limit))
+
+    def _read_on(self, after: int, limit: int) -> None:
+        extents = self._extents()
+        for index, extent in enumerate(extents):
+            start = self._start_in(extent)
+            if start >= extent.end:
+                continue
+            # What a later segment begins with again counts there.
+            until = min((later.first_seq for later in extents[index + 1 :]), default=None)
+            self._take(extent, start, after, until)
+            self._at = (extent.number, extent.end)
+            if len(self._read) >= limit:
+                return
+
+    def _start_in(self, extent: Extent) -> int:
+        number, offset = self._at
+        if extent.number < number:
+            return extent.end
+        return offset if extent.number == number else HEADER_BYTES
+
+    def _take(self, extent: Extent, start: int, after: int, until: int | None) -> None:
+        scan = scan_frames(self._bytes_of(extent, start), start)
+        for record in scan.records:
+            if record.kind not in LINKS:
+                continue
+            link = link_of(record.payload)
+            if link.seq > max(after, self._last_seq) and (until is None or link.seq < until):
+                self._last_seq = link.seq
+                self._read.append(Final(self._writer, link.seq, link.chain_hash, link.record))
+        damaged = list(scan.damaged)
+        if scan.end < extent.end:
+            damaged.append(Span(scan.end, extent.end))
+        for span in damaged:
+            self.note(extent.path, span)
+
+    def _bytes_of(self, extent: Extent, start: int) -> bytes:
+        fd = os.open(extent.path, os.O_RDONLY)
+        try:
+            self._sync(fd)
+            return os.pread(fd, extent.end - start, start)
+        finally:
+            os.close(fd)

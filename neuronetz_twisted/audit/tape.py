@@ -1,0 +1,290 @@
+"""The segments of one writer as one tape: frames go to its end, and its beginning is given up.
+
+The tape goes on in the next spare segment when one is used up, and when one cannot be written or
+synced: such a file ends for good, and what was not known to be on disk is written again. Everything
+but `extents` belongs to one thread.
+"""
+
+from collections import deque
+from collections.abc import Sequence
+from hashlib import sha256
+from pathlib import Path
+from threading import Lock
+from uuid import UUID
+
+from twisted.logger import Logger
+
+from neuronetz_twisted.audit.directory import Directory, Disk, Segment
+from neuronetz_twisted.audit.entries import Batch, Entry, Extent, Head, Pin, unpin
+from neuronetz_twisted.audit.segments import (
+    HEADER_BYTES,
+    LINKS,
+    MAX_FRAME,
+    Header,
+    Kind,
+    frame,
+    header,
+    link,
+)
+
+
+class Tape:
+    """Appends to the segments of one writer.
+
+    `current` is the segment that is written, None where none can be. `room` is how many bytes of
+    frames fit for certain. With `durable`, nothing is read before it was synced, and what was not
+    is remembered.
+    """
+
+    _log = Logger()
+
+    def __init__(self, writer: UUID, *, head: Head, disk: Disk, durable: bool) -> None:
+        self.head = head
+        self.current: Segment | None = None
+        self.room = 0
+        self._writer = writer
+        self._pwrite = disk.pwrite
+        self._durable = durable
+        self._synced = head
+        self._unsynced: list[Entry] = []
+        self._spares: deque[Segment] = deque()
+        # What `extents` reads in another thread: the list, and how far each segment was written.
+        self._lock = Lock()
+        self._used: list[Segment] = []
+
+    @property
+    def readable_seq(self) -> int:
+        """The sequence number of the last final that `extents` show."""
+        return self._synced.seq if self._durable else self.head.seq
+
+    @property
+    def used(self) -> Sequence[Segment]:
+        """The segments that were begun, oldest first."""
+        return self._used
+
+    @property
+    def spares(self) -> Sequence[Segment]:
+        """The segments that wait for their turn."""
+        return self._spares
+
+    @property
+    def is_synced(self) -> bool:
+        """Whether nothing waits for a sync."""
+        return not self._unsynced
+
+    @property
+    def has_open_calls(self) -> bool:
+        """Whether there are intents without completion."""
+        return any(segment.pins for segment in self._used)
+
+    def extents(self) -> list[Extent]:
+        """What may be read, oldest first. May be called in any thread."""
+        with self._lock:
+            return [
+                Extent(
+                    segment.number,
+                    segment.path,
+                    segment.first_seq,
+                    segment.synced if self._durable else segment.end,
+                )
+                for segment in self._used
+            ]
+
+    def resume(self, used: Sequence[Segment]) -> None:
+        """Go on behind segments that were found on disk; the last is written where it is open."""
+        with self._lock:
+            self._used = list(used)
+        if used and used[-1].fd is not None:
+            self.current = used[-1]
+        self._measure()
+
+    def add(self, spare: Segment) -> None:
+        """Take an empty segment, and begin it where none can be written."""
+        self._spares.append(spare)
+        if self.current is None:
+            self._turn()
+        self._measure()
+
+    def append(self, kind: Kind, content: bytes, pin: Pin | None = None) -> bool:
+        """Append an `INTENT` or a `LEASE`; False where it cannot be written.
+
+        `pin` is the intent whose copy this is, if it is open.
+        """
+        segment = self._put(frame(kind, content))
+        if segment is None:
+            return False
+        if pin is not None:
+            unpin(pin)
+            pin.segment = segment
+            segment.pins.add(pin)
+        if self._durable:
+            self._unsynced.append(Entry(kind, content, pin))
+        return True
+
+    def link(self, kind: Kind, record: bytes) -> bool:
+        """Append a `FINAL` or a `NOTE` to the chain; False where it cannot be written."""
+        seq, previous = self.head
+        seq += 1
+        chain_hash = sha256(previous + record).digest()
+        if self._put(frame(kind, link(record, seq, chain_hash))) is None:
+            return False
+        self.head = Head(seq, chain_hash)
+        if self._durable:
+            self._unsynced.append(Entry(kind, record, None))
+        return True
+
+    def release(self, flushed: int) -> list[Segment]:
+        """Give up the oldest segments whose finals are flushed and whose intents are not open.
+
+        Only from the beginning: a completion behind would else be missing where its intent stays.
+        """
+        released = []
+        while len(self._used) > 1 and self.is_flushed(flushed) and not self._used[0].pins:
+            with self._lock:
+                released.append(self._used.pop(0))
+        return released
+
+    def release_spares(self) -> list[Segment]:
+        """Give up the segments that wait for their turn, and write nothing more in the last one."""
+        spares = list(self._spares)
+        self._spares.clear()
+        self.stop()
+        return spares
+
+    def spoil(self, path: Path) -> None:
+        """Note that a file has damaged bytes. May be called in any thread."""
+        with self._lock:
+            for segment in self._used:
+                segment.is_damaged |= segment.path == path
+
+    def is_flushed(self, flushed: int) -> bool:
+        """Whether all finals of the oldest segment are flushed, and it is not the last one."""
+        return len(self._used) > 1 and self._used[1].first_seq <= flushed + 1
+
+    def begin_sync(self) -> Batch:
+        """What is to be synced now."""
+        dirty = [
+            (segment, segment.end)
+            for segment in self._used
+            if segment.fd is not None and segment.end > segment.synced
+        ]
+        entries, self._unsynced = self._unsynced, []
+        return Batch(dirty, entries, self.head)
+
+    def synced(self, batch: Batch) -> None:
+        """The batch is on disk."""
+        self._synced = batch.head
+        with self._lock:
+            for segment, end in batch.segments:
+                segment.synced = end
+        for segment, end in batch.segments:
+            if segment is not self.current and segment.end == end:
+                segment.close()
+
+    def sync_failed(self, batch: Batch) -> list[Entry]:
+        """End every file that is not wholly on disk, and write again what may be lost.
+
+        Gives what cannot be written again now, in order.
+        """
+        entries = batch.entries + self._unsynced
+        self._unsynced = []
+        self.head = self._synced
+        with self._lock:
+            for segment in self._used:
+                if segment.end > segment.synced or segment is self.current:
+                    segment.end = segment.synced
+                    segment.first_seq = min(segment.first_seq, self.head.seq + 1)
+                    segment.close()
+        self.current = None
+        self._turn()
+        for index, entry in enumerate(entries):
+            if not self._again(entry):
+                return entries[index:]
+        return []
+
+    def _again(self, entry: Entry) -> bool:
+        if entry.kind in LINKS:
+            return self.link(entry.kind, entry.content)
+        is_open = entry.pin is not None and entry.pin.segment is not None
+        return self.append(entry.kind, entry.content, entry.pin if is_open else None)
+
+    def stop(self) -> None:
+        """Write nothing more."""
+        self.current = None
+        self._measure()
+
+    def close(
+        self, directory: Directory, leaving: Sequence[Segment], flushed: int, *, ended: bool
+    ) -> None:
+        """Close all files and give up the directory, with no more in it than is needed. Blocks.
+
+        Where the chain has not `ended`, everything stays as it is for who adopts it. Raises
+        `OSError`, when the lock is free too.
+        """
+        try:
+            if ended:
+                over = flushed >= self.head.seq
+                used = self._used if over else []
+                directory.remove([*leaving, *used, *self._spares])
+                if not over:
+                    directory.trim(self._used[-1])
+            for segment in (*leaving, *self._used, *self._spares):
+                segment.close()
+        finally:
+            directory.close()
+
+    def _put(self, data: bytes) -> Segment | None:
+        while (segment := self.current) is not None:
+            if segment.end + len(data) <= segment.size:
+                if self._write(segment, data):
+                    self.room -= len(data)
+                    return segment
+            elif not self._spares:
+                return None
+            self._leave(segment)
+            self._turn()
+        return None
+
+    def _turn(self) -> None:
+        """Go on in the next spare that can be written."""
+        self.current = None
+        while self._spares and self.current is None:
+            segment = self._spares.popleft()
+            segment.first_seq = self.head.seq + 1
+            with self._lock:
+                self._used.append(segment)
+            head = Header(self._writer, self.head.seq + 1, self.head.chain_hash, segment.number)
+            if self._write(segment, header(head)):
+                self.current = segment
+            else:
+                segment.close()
+        self._measure()
+
+    def _write(self, segment: Segment, data: bytes) -> bool:
+        """Write behind what is there; False where the file does not take it."""
+        try:
+            if self._pwrite(segment.file, data, segment.end) == len(data):
+                with self._lock:
+                    segment.end += len(data)
+                return True
+            reason = "it takes only a part"
+        except OSError as error:
+            reason = str(error)
+        self._log.error(
+            "the segment {path} of the audit spool cannot be written: {reason}",
+            reason=reason,
+            path=str(segment.path),
+        )
+        return False
+
+    def _leave(self, segment: Segment) -> None:
+        """Write no more to a segment; one that is to be synced stays open until then."""
+        if not self._durable or segment.end == segment.synced:
+            segment.close()
+
+    def _measure(self) -> None:
+        """Count the room anew. No frame is split, so a segment may end with one's length unused."""
+        free = [segment.size - HEADER_BYTES for segment in self._spares]
+        if self.current is not None:
+            free.append(self.current.size - self.current.end)
+        self.room = sum(max(0, each - MAX_FRAME) for each in free)

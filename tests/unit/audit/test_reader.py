@@ -1,0 +1,106 @@
+"""Finals read out of segments."""
+
+import os
+from pathlib import Path
+from uuid import UUID
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from neuronetz_twisted.audit import segments
+from neuronetz_twisted.audit.entries import Extent
+from neuronetz_twisted.audit.reader import Damage, Reader
+from neuronetz_twisted.audit.segments import HEADER_BYTES, Header, Kind, Span
+from tests.unit.audit.spools import Disks
+
+WRITER = UUID("0191d4b7-0000-7000-8000-000000000001")
+
+
+class ReaderTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        """Make a reader of no files."""
+        self.extents: list[Extent] = []
+        self.given_up = 0
+        self.disks = Disks()
+        self.spoilt: list[Path] = []
+        self.reader = Reader(WRITER, self.listed, self.spoilt.append, self.disks.disk())
+
+    def listed(self) -> list[Extent]:
+        """The extents, of which so many are given up as soon as they were listed."""
+        listed = list(self.extents)
+        del self.extents[: self.given_up]
+        return listed
+
+    def segment(self, *seqs: int) -> Path:
+        """Add a segment with these finals."""
+        number = len(self.extents) + 1
+        path = Path(self.mktemp())
+        links = [segments.link(b"%d" % seq, seq, bytes(32)) for seq in seqs]
+        data = segments.header(Header(WRITER, seqs[0], bytes(32), number))
+        data += b"".join(segments.frame(Kind.FINAL, link) for link in links)
+        path.write_bytes(data + bytes(100))
+        self.extents.append(Extent(number, path, seqs[0], len(data)))
+        return path
+
+    def read(self, after: int, limit: int) -> list[int]:
+        """The sequence numbers of a batch."""
+        return [each.seq for each in self.reader.finals(after, limit)]
+
+    def test_no_more_files_than_needed(self) -> None:
+        """A batch reads no file behind its end."""
+        self.segment(1, 2)
+        self.segment(3).unlink()
+        self.assertEqual(self.read(0, 2), [1, 2])
+        self.assertRaises(FileNotFoundError, self.reader.finals, 0, 3)
+
+    def test_goes_on(self) -> None:
+        """The next batch begins where the last one ended, in whichever file that was."""
+        self.segment(1, 2)
+        self.segment(3)
+        self.assertEqual(self.read(0, 2), [1, 2])
+        self.assertEqual(self.read(2, 2), [3])
+        self.assertEqual(self.read(3, 2), [])
+
+    def test_only_what_is_synced(self) -> None:
+        """A file that cannot be synced gives nothing, and is read when it can be."""
+        self.segment(1)
+        self.disks.unsynced = True
+        self.assertRaises(OSError, self.reader.finals, 0, 9)
+        self.disks.unsynced = False
+        self.assertEqual(self.read(0, 9), [1])
+
+    def test_a_file_that_grows(self) -> None:
+        """What is appended is read from where the reading stopped."""
+        path = self.segment(1)
+        self.read(0, 9)
+        extent = self.extents[0]
+        data = segments.frame(Kind.NOTE, segments.link(b"2", 2, bytes(32)))
+        with path.open("r+b") as file:
+            os.pwrite(file.fileno(), b"x" * HEADER_BYTES + data, extent.end - HEADER_BYTES)
+        self.extents[0] = Extent(1, path, 1, extent.end + len(data))
+        self.assertEqual(self.read(1, 9), [2])
+        self.assertEqual(self.reader.damaged, ())
+
+    def test_written_again(self) -> None:
+        """What a later segment has again is read there."""
+        self.segment(1, 2, 3)
+        self.segment(2)
+        self.assertEqual(self.read(0, 9), [1, 2])
+
+    def test_damaged_end(self) -> None:
+        """A record that was whole when it was written is missed, also at the end."""
+        path = self.segment(1, 2)
+        extent = self.extents[0]
+        data = bytearray(path.read_bytes())
+        data[extent.end - 1] ^= 1
+        path.write_bytes(data)
+        self.assertEqual(self.read(0, 9), [1])
+        end = segments.scan(bytes(data)).end
+        self.assertEqual(self.reader.damaged, (Damage(path, Span(end, extent.end)),))
+        self.assertEqual(self.spoilt, [path])
+
+    def test_given_up_meanwhile(self) -> None:
+        """A segment that goes between the listing and the reading holds up nothing behind it."""
+        self.segment(1).unlink()
+        self.segment(2, 3)
+        self.given_up = 1
+        self.assertEqual(self.read(1, 9), [2, 3])
