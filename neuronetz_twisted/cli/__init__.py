@@ -7,12 +7,21 @@ module; this one only lists their commands.
 import click
 
 from neuronetz_twisted import PROGRAM, __version__
+from neuronetz_twisted.cli.audit import audit
 from neuronetz_twisted.cli.backends import probe_ollama
 from neuronetz_twisted.cli.configuration import config
 from neuronetz_twisted.cli.database import migrate
 from neuronetz_twisted.cli.demo import run_demo
-from neuronetz_twisted.cli.keys import create_key, disable_key, enable_key, list_keys, revoke_key
+from neuronetz_twisted.cli.keys import (
+    create_key,
+    disable_key,
+    enable_key,
+    list_keys,
+    revoke_key,
+    set_key,
+)
 from neuronetz_twisted.cli.models import list_models, set_models
+from neuronetz_twisted.cli.prompts import prompts
 from neuronetz_twisted.cli.serve import run_gateway
 from neuronetz_twisted.cli.tenants import (
     create_tenant,
@@ -20,6 +29,7 @@ from neuronetz_twisted.cli.tenants import (
     enable_tenant,
     list_tenants,
 )
+from neuronetz_twisted.cli.usage import show_usage
 
 
 @click.group()
@@ -39,11 +49,15 @@ for command in (
     enable_tenant,
     create_key,
     list_keys,
+    set_key,
     disable_key,
     enable_key,
     revoke_key,
     set_models,
     list_models,
+    prompts,
+    audit,
+    show_usage,
     probe_ollama,
     migrate,
     config,

@@ -21,6 +21,7 @@ from neuronetz_twisted.cli.options import (
     expiry,
     json_option,
     key_reference,
+    log_prompts_option,
     new_name,
     scopes,
     yes_option,
@@ -35,10 +36,11 @@ from neuronetz_twisted.cli.output import (
     show_json,
     show_one,
 )
+from neuronetz_twisted.cli.prompts import master_keys_of
 from neuronetz_twisted.cli.records import find_key, find_tenant
 from neuronetz_twisted.cli.session import OperatorDatabase, database, loaded
 from neuronetz_twisted.config import Settings
-from neuronetz_twisted.stores import operator_queries
+from neuronetz_twisted.stores import operator_queries, prompt_queries
 from neuronetz_twisted.stores.records import Key, Tenant
 from neuronetz_twisted.vocabulary import Scope, Status
 
@@ -65,6 +67,7 @@ def key_record(key: Key) -> Record:
         "status": key.status.value,
         "allow_all_models": key.allow_all_models,
         "models": key.models,
+        "log_prompts": key.prompt_logging,
         "expires_at": moment(key.expires_at),
         "created_at": moment(key.created_at),
         "last_used_at": moment(key.last_used_at),
@@ -79,6 +82,7 @@ def add_key(  # noqa: PLR0913 - a key has that many properties
     name: str,
     scopes: tuple[Scope, ...],
     expires_at: datetime | None = None,
+    log_prompts: bool = False,
 ) -> str:
     """Make a key, store its hash, and return the key itself, which exists nowhere else.
 
@@ -104,6 +108,7 @@ def add_key(  # noqa: PLR0913 - a key has that many properties
             prefix=key[:PREFIX_LENGTH],
             secret_hash=secret_hash,
             expires_at=expires_at,
+            prompt_logging=log_prompts,
         )
     )
     return key
@@ -124,21 +129,31 @@ def add_key(  # noqa: PLR0913 - a key has that many properties
     callback=expiry,
     help="30d, 12h, 2027-01-31 (its first second, UTC), or an ISO time.",
 )
+@log_prompts_option(required=False)
 @json_option
-def create_key(
+def create_key(  # noqa: PLR0913 - one for each option
     *,
     tenant: str,
     name: str,
     scopes: tuple[Scope, ...],
     expires: datetime | None,
+    log_prompts: bool,
     as_json: bool,
 ) -> None:
     """Make a key and print it, this once."""
     settings = loaded().settings
+    if log_prompts:
+        master_keys_of(settings)
     with database(settings) as operator:
         owner = operator.run(lambda connection: find_tenant(connection, tenant))
         key = add_key(
-            operator, settings, tenant=tenant, name=name, scopes=scopes, expires_at=expires
+            operator,
+            settings,
+            tenant=tenant,
+            name=name,
+            scopes=scopes,
+            expires_at=expires,
+            log_prompts=log_prompts,
         )
     record = {
         "key": key,
@@ -147,6 +162,7 @@ def create_key(
         "name": name,
         "scopes": _words(scopes),
         "expires_at": moment(expires),
+        "log_prompts": log_prompts,
     }
     if as_json:
         show_json(record)
@@ -172,6 +188,24 @@ _prefix_option = click.option(
     required=True,
     help="The key's first 12 characters, or TENANT/NAME.",
 )
+
+
+@click.command()
+@_prefix_option
+@log_prompts_option(required=True)
+@json_option
+def set_key(*, reference: str, log_prompts: bool, as_json: bool) -> None:
+    """Change what is kept of a key's calls, on every gateway within a second."""
+    settings = loaded().settings
+    if log_prompts:
+        master_keys_of(settings)
+    with database(settings) as operator:
+        key = operator.run(lambda connection: find_key(connection, reference))
+        operator.run(
+            lambda connection: prompt_queries.set_logging(connection, key.id, wanted=log_prompts)
+        )
+        key = operator.run(lambda connection: find_key(connection, key.prefixes[0]))
+    show_one(key_record(key), as_json=as_json)
 
 
 @click.command()

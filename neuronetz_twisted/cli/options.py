@@ -38,6 +38,15 @@ def yes_option(command: _Command) -> _Command:
     return click.option("--yes", is_flag=True, help="Do not ask.")(command)
 
 
+def log_prompts_option(*, required: bool) -> Callable[[_Command], _Command]:
+    """Adds `--log-prompts` and its opposite, which is the default where none is `required`."""
+    return click.option(
+        "--log-prompts/--no-log-prompts",
+        required=required,
+        help="Keep what is said in the key's calls, sealed (needs PROMPT_LOG_MASTER_KEY).",
+    )
+
+
 def confirm(question: str, *, yes: bool) -> None:
     """Let a person decide; returns if it may be done.
 
