@@ -7,14 +7,13 @@ lines.
 """
 
 from collections.abc import Mapping
-from io import StringIO
 from math import inf
 from pathlib import Path
 from typing import Any
 
 from attrs import Attribute, fields, frozen
-from dotenv.parser import Binding, parse_stream
 
+from neuronetz_twisted.environment import find, read_dotenv
 from neuronetz_twisted.variables import (
     Variable,
     absolute_path,
@@ -27,6 +26,7 @@ from neuronetz_twisted.variables import (
     proxies,
     redis_server_url,
     seconds,
+    secret_keys,
     server_endpoint,
     variable,
     version,
@@ -82,7 +82,10 @@ class Settings:
         "those of one address; trusted proxies have no such limit",
     )
     state_dir: Path = variable(  # noqa: RUF009 - attrs fields are made by this call
-        "GATEWAY_STATE_DIR", absolute_path, "/var/lib/neuronetz", "directory of embedded servers"
+        "GATEWAY_STATE_DIR",
+        absolute_path,
+        "/var/lib/neuronetz",
+        "directory of the spool and of embedded servers",
     )
     ollama_base_url: str = variable(
         "OLLAMA_BASE_URL", http_url, "http://ollama:11434", "the Ollama host"
@@ -179,13 +182,48 @@ class Settings:
         "20",
         "failed attempts to authenticate per address and minute",
     )
+    audit_buffer_size: int = variable(
+        "AUDIT_BUFFER_SIZE", whole(1, 1_000_000), "1000", "records that may wait in memory"
+    )
+    audit_spool_max_bytes: int = variable(
+        "AUDIT_SPOOL_MAX_BYTES", whole(1 << 24, 1 << 50), "268435456", "disk space of all spools"
+    )
+    audit_durability: str = variable(
+        "AUDIT_DURABILITY",
+        choice("process", "disk"),
+        "process",
+        "what a record survives: the end of the process, or of the machine",
+    )
+    audit_signing_key: str | None = variable(
+        "AUDIT_SIGNING_KEY",
+        secret_keys,
+        None,
+        "32 bytes that sign checkpoints, former ones behind; made at the first start if unset",
+        secret=True,
+    )
+    audit_checkpoint_file: Path | None = variable(  # noqa: RUF009 - as above
+        "AUDIT_CHECKPOINT_FILE",
+        absolute_path,
+        None,
+        "second place of checkpoints; audit-checkpoints.jsonl in the state directory if unset",
+    )
+    audit_retention_days: int = variable(
+        "AUDIT_LOG_DEFAULT_RETENTION_DAYS", whole(30, 36_500), "365", "how long records are kept"
+    )
+    prompt_retention_days: int = variable(
+        "PROMPT_LOG_DEFAULT_RETENTION_DAYS", whole(1, 36_500), "30", "how long prompts are kept"
+    )
+    prompt_log_master_key: str | None = variable(
+        "PROMPT_LOG_MASTER_KEY",
+        secret_keys,
+        None,
+        "32 bytes that wrap the keys of prompts, former ones behind; no prompt log if unset",
+        secret=True,
+    )
 
 
 ARGON2_KIB_PER_LANE = 8
 """The least memory that argon2 takes (RFC 9106, 3.1)."""
-
-_REQUIRED = {"DATABASE_URL"}
-_LISTS = {"GATEWAY_TRUSTED_PROXIES"}
 
 
 @frozen
@@ -209,12 +247,12 @@ def load(environ: Mapping[str, str], directory: Path) -> Loaded:
     `NAME_FILE` names a file that holds the value of a text variable (Docker and systemd secrets).
     Raises `ConfigError` with every fault found.
     """
-    dotenv, faults = _read_dotenv(directory / ".env")
+    dotenv, faults = read_dotenv(directory / ".env")
     values: dict[str, Any] = {}
     origins: dict[str, str] = {}
     for attribute, known in variables():
         try:
-            found, origin = _find(known, environ, dotenv)
+            found, origin = find(known, environ, dotenv)
             values[attribute] = None if found is None else known.parse(found)
         except ValueError as error:
             faults.append(f"{known.name}: {error}")
@@ -240,50 +278,3 @@ def _misfits(values: Mapping[str, Any]) -> list[str]:
             "ARGON2_PARALLELISM"
         )
     return faults
-
-
-def _read_dotenv(path: Path) -> tuple[dict[str, str], list[str]]:
-    """The variables of a file, where there is one, and what is wrong with it."""
-    try:
-        text = path.read_text(encoding="utf-8") if path.is_file() else ""
-    except (OSError, UnicodeDecodeError) as error:
-        return {}, [f".env: cannot be read: {type(error).__name__}"]
-    bindings = list(parse_stream(StringIO(text)))
-    # Not the text: there may be a secret in it.
-    faults = [f".env: cannot be read: line {_line(each)}" for each in bindings if each.error]
-    return {
-        each.key: each.value for each in bindings if each.key and each.value is not None
-    }, faults
-
-
-def _line(binding: Binding) -> int:
-    """Where a binding's text begins; dotenv counts from the empty lines before it."""
-    text = binding.original.string
-    return binding.original.line + text[: len(text) - len(text.lstrip())].count("\n")
-
-
-def _find(
-    variable: Variable, environ: Mapping[str, str], dotenv: Mapping[str, str]
-) -> tuple[str | None, str]:
-    for source, origin in ((environ, "environment"), (dotenv, ".env")):
-        value = source.get(variable.name, "").strip()
-        path = source.get(f"{variable.name}_FILE", "").strip()
-        if value and path:
-            raise ValueError(f"both it and {variable.name}_FILE are set")
-        if value or (variable.name in source and variable.name in _LISTS):
-            return value, origin
-        if path:
-            return _read_secret(path), f"file {path}"
-    if variable.name in _REQUIRED:
-        raise ValueError("must be set")
-    return variable.default, "default"
-
-
-def _read_secret(path: str) -> str:
-    try:
-        secret = Path(path).read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ValueError(f"its file {path} cannot be read: {type(error).__name__}") from None
-    if not secret:
-        raise ValueError(f"its file {path} is empty")
-    return secret

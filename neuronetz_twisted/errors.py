@@ -166,6 +166,15 @@ class AuthUnavailable(Refusal):
     default_retry_after = 2
 
 
+class AuditUnavailable(Refusal):
+    """The record cannot be kept, so nobody passes (SPEC 2, R1; SPEC 9)."""
+
+    status = 503
+    code = "audit_unavailable"
+    default_message = "records cannot be kept at the moment"
+    default_retry_after = 5
+
+
 class ModelsUnavailable(Refusal):
     """The list of models is older than its time to live (SPEC 6)."""
 

@@ -1,6 +1,7 @@
 """Start in order, stop in order.
 
-    embedded servers -> (migrations) -> stores -> revocations, discovery -> edge
+    embedded servers -> (migrations) -> files of the record
+        -> stores -> the record -> revocations, discovery -> edge
 
 `MultiService` starts all children at once and stops all at once; here each step waits for the one
 before, and the stop goes the other way, one service after the other.
@@ -13,6 +14,7 @@ from typing import Any
 from attrs import evolve, frozen
 from twisted.application.service import IService, MultiService, Service
 from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
+from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
 from neuronetz_twisted.config import Settings
@@ -28,6 +30,18 @@ STOP_S = 15.0
 """How long one service may take to stop before the next one is stopped all the same."""
 
 
+AGAIN_S = 1.0
+"""How long a gateway without files for its record waits before it tries to make them again."""
+
+
+class CannotWire(Exception):  # noqa: N818 - states what happened
+    """A part cannot be made; one plain line says why."""
+
+
+class CannotRecord(Exception):  # noqa: N818 - states what happened
+    """The disk has no room for the files of the record, or fails; one plain line says why."""
+
+
 @frozen(kw_only=True)
 class Parts:
     """What one process runs once its stores are there, in the order of its start."""
@@ -40,7 +54,10 @@ class Parts:
 class Gateway(MultiService):
     """Everything that runs in one gateway process.
 
-    `wire` makes the parts from settings whose URLs are real ones. `environ` is searched for the
+    `prepare` makes the files of the record; it is called in a thread. While it raises
+    `CannotRecord` the gateway runs without them and admits nothing, and it is called again each
+    second. `wire` makes the parts from settings whose URLs are real ones, and these files or None.
+    `environ` is searched for the
     programs of embedded servers. `migrate` brings the schema up to date first. `fail` is called
     with one plain line where the start does not succeed.
     """
@@ -53,7 +70,8 @@ class Gateway(MultiService):
         settings: Settings,
         reactor: Any,
         *,
-        wire: Callable[[Settings, Any], Parts],
+        prepare: Callable[[Settings, Any], Any],
+        wire: Callable[[Settings, Any, Any], Parts],
         environ: Mapping[str, str],
         migrate: bool,
         fail: Callable[[str], None],
@@ -61,7 +79,9 @@ class Gateway(MultiService):
         super().__init__()
         self.settings = settings
         self._reactor = reactor
+        self._prepare = prepare
         self._wire = wire
+        self._trouble: str | None = None
         self._environ = environ
         self._migrate = migrate
         self._fail = fail
@@ -84,17 +104,54 @@ class Gateway(MultiService):
             if self._migrate:
                 # Not in the reactor's pool, which a stop of the process would wait for.
                 await in_own_thread(self._reactor, partial(_migrate, settings), "migration")
-            parts = self._parts = self._wire(settings, self._reactor)
-            for service in (*parts.services, parts.edge):
-                service.setServiceParent(self)
-            await parts.edge.listen()
+            files = await self._files(settings)
+            await self._run(settings, files)
+            while files is None:
+                await deferLater(self._reactor, AGAIN_S)
+                files = await self._files(settings)
+                if files is not None:
+                    await self._end_parts()
+                    if self.running:
+                        await self._run(settings, files)
         except CancelledError:
             self._log.info("stopped before the start was complete")
-        except (EmbeddedError, DatabaseFault, CannotOpen) as error:
+        except (EmbeddedError, DatabaseFault, CannotWire, CannotOpen) as error:
             self._fail(f"the gateway cannot start: {error}")
         except Exception:  # noqa: BLE001 - the outermost wall: a half-started process must end
             self._log.failure("the gateway cannot start")
             self._fail("the gateway cannot start; the log says why")
+
+    async def _files(self, settings: Settings) -> Any:
+        """The files of the record, or None while the disk has no room for them."""
+        try:
+            files = await in_own_thread(
+                self._reactor, partial(self._prepare, settings, self._reactor), "audit files"
+            )
+        except CannotRecord as error:
+            if str(error) != self._trouble:
+                self._trouble = str(error)
+                self._log.error(
+                    "nothing can be recorded, so nothing is admitted: {error}", error=error
+                )
+            return None
+        if self._trouble is not None:
+            self._log.info("records can be kept now")
+        return files
+
+    async def _run(self, settings: Settings, files: Any) -> None:
+        parts = self._parts = self._wire(settings, self._reactor, files)
+        for service in (*parts.services, parts.edge):
+            service.setServiceParent(self)
+        await parts.edge.listen()
+
+    async def _end_parts(self) -> None:
+        """End the parts that have no record, so that others can take their place."""
+        parts = self._parts
+        if parts is not None:
+            # As long as the gateway runs, a service that leaves it is stopped by that.
+            for service in (parts.edge, *reversed(parts.services)):
+                if self.running:
+                    await self._ended(service, service.disownServiceParent)
 
     async def _stop(self) -> None:
         if self._starting is not None:
@@ -102,12 +159,15 @@ class Gateway(MultiService):
         if self._parts is not None:
             self._parts.live.cut_all()
         for service in reversed(list(self)):
-            stopped = maybeDeferred(service.stopService)
-            stopped.addTimeout(STOP_S, self._reactor)
-            try:
-                await stopped
-            except Exception:  # noqa: BLE001 - the others must be stopped all the same
-                self._log.failure("a service did not stop: {reason}", reason=str(service.name))
+            await self._ended(service, service.stopService)
+
+    async def _ended(self, service: IService, end: Callable[[], object]) -> None:
+        stopped = maybeDeferred(end)
+        stopped.addTimeout(STOP_S, self._reactor)
+        try:
+            await stopped
+        except Exception:  # noqa: BLE001 - the others must be stopped all the same
+            self._log.failure("a service did not stop: {reason}", reason=str(service.name))
 
     async def _with_embedded_servers(self) -> Settings:
         """The settings with the URLs of the embedded servers, once those answer."""

@@ -1,7 +1,7 @@
 """The life of a request, on one page.
 
     edge        bytes -> a request; who is calling (edge/doors.py calls `Pipeline.run`)
-    admission   may it run?            -> Ticket, or a Refusal
+    admission   may it run?            -> Ticket, whose intent is in the spool, or a Refusal
     upstream    which backend, ask it  -> a native Ollama stream whose first frame is there
     relay       frames through, metered, with back-pressure -> Outcome
     settlement  what it really cost: exactly once, synchronous
@@ -21,7 +21,7 @@ from neuronetz_twisted.dialects.writers import Writer
 from neuronetz_twisted.errors import Refusal
 from neuronetz_twisted.relay.live import LiveCalls
 from neuronetz_twisted.relay.relay import Relay
-from neuronetz_twisted.seams import Client, Upstream
+from neuronetz_twisted.seams import AuditTrail, Client, Upstream
 from neuronetz_twisted.settlement.settle import Settlement
 from neuronetz_twisted.vocabulary import Call, End, Outcome, Ticket
 
@@ -37,17 +37,28 @@ class Pipeline:
     _live: LiveCalls
     _relay: Relay
     _settlement: Settlement
+    _trail: AuditTrail
 
-    async def run(self, call: Call, client: Client, writer_of: Callable[[Ticket], Writer]) -> None:
+    async def run(
+        self,
+        call: Call,
+        client: Client,
+        writer_of: Callable[[Ticket], Writer],
+        admitted: Callable[[], object],
+    ) -> None:
         """Run one call to its end; cancelled when the client goes.
 
-        Raises only what admission raises. An admitted call is answered and settled here, so there
-        is nothing left to raise.
+        Raises the refusal of one that is not admitted. From when `admitted` is called, it is
+        answered and settled here: only a fault of ours can come out then, and it is on record.
         """
+        self._upstream.check()
         ticket = await self._admission.admit(call)
+        admitted()
         live = self._live.enter(ticket)
         outcome = UNKNOWN
         try:
+            if (committed := self._trail.committed()) is not None:
+                await committed
             stream = await self._upstream.open(ticket, live)
             outcome = await self._relay.run(stream, client, live, writer_of(ticket))
         except Refusal as refusal:

@@ -15,7 +15,15 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IPushProducer
 
 from neuronetz_twisted.errors import Refusal
-from neuronetz_twisted.vocabulary import CachedPrincipal, KeyRecord, ModelInfo, Principal, Ticket
+from neuronetz_twisted.vocabulary import (
+    AuditSlot,
+    CachedPrincipal,
+    KeyRecord,
+    ModelInfo,
+    Outcome,
+    Principal,
+    Ticket,
+)
 
 
 class Verdict(Enum):
@@ -41,11 +49,16 @@ class KeyStore(Protocol):
         ...
 
 
-class PrincipalCache(Protocol):
-    """Verified principals in Redis, shared by all gateways (SPEC 5).
+class UsageStore(Protocol):
+    """The ledger in PostgreSQL, as callers see it. May fail with `DatabaseUnavailable`."""
 
-    Every method may fail with `RedisUnavailable`.
-    """
+    def own(self, principal: Principal) -> Deferred[Mapping[str, Any]]:
+        """What a caller's key and tenant have used, as plain values of JSON (SPEC 3)."""
+        ...
+
+
+class PrincipalCache(Protocol):
+    """Verified principals in Redis, shared by all (SPEC 5). May fail with `RedisUnavailable`."""
 
     def get(self, prefix: str) -> Deferred[tuple[CachedPrincipal, float] | None]:
         """The entry and the seconds it has left to live."""
@@ -130,10 +143,7 @@ class NativeStream(Protocol):
         ...
 
     def finish(self) -> None:
-        """Let go behind the final frame: the connection is kept if the answer ends soon.
-
-        The receiver hears nothing more.
-        """
+        """Let go behind the final frame: kept if the answer ends soon. No more is heard of it."""
         ...
 
 
@@ -152,11 +162,14 @@ class Opening(Protocol):
 class Upstream(Protocol):
     """Where answers come from."""
 
+    def check(self) -> None:
+        """Raise `UpstreamBusy` where a call would be turned away at once: it needs no ticket."""
+        ...
+
     async def open(self, ticket: Ticket, opening: Opening) -> NativeStream:
         """Ask a backend and wait for its first frame, telling `opening` of each backend asked.
 
-        Raises the `Refusal` of SPEC 6 where none answers, and that of a cut. Either that or a
-        cancel closes the connection.
+        Raises the `Refusal` of SPEC 6, or that of a cut. That or a cancel closes the connection.
         """
         ...
 
@@ -206,17 +219,52 @@ class Client(Protocol):
         ...
 
 
+class AuditTrail(Protocol):
+    """The spool: what is appended to it survives this process (SPEC 9)."""
+
+    @property
+    def denies(self) -> str | None:
+        """Why nothing is admitted now, in one word; None where all is well."""
+        ...
+
+    def check(self) -> None:
+        """Raise `AuditUnavailable` while nothing is admitted."""
+        ...
+
+    def open(self, request_id: UUID, intent: bytes) -> AuditSlot:
+        """Append a call's intent and keep room for its end; may raise `AuditUnavailable`."""
+        ...
+
+    def committed(self) -> Deferred[None] | None:
+        """None where all that was appended is as durable as AUDIT_DURABILITY asks, else when it is.
+
+        May fail with `AuditUnavailable`. Each call has a Deferred of its own, to be cancelled.
+        """
+        ...
+
+    def note(self, record: bytes) -> bool:
+        """Append the record of a request that was not admitted; False where it cannot be kept."""
+        ...
+
+
 class AuditSink(Protocol):
-    """Where the record of a call goes. Synchronous: it never fails and never waits."""
+    """Where operators read the record. Synchronous: it never fails and never waits."""
 
     def record(self, event: dict[str, str | int | float | bool | None]) -> None:
         """Keep one event."""
         ...
 
 
+class PromptSink(Protocol):
+    """Where the text of a call goes whose key asks for it. It never fails and never waits."""
+
+    def keep(self, ticket: Ticket, outcome: Outcome) -> str:
+        """Take what was said; gives the word for the call's record, `kept` or `dropped`."""
+        ...
+
+
 EpochListener = Callable[[UUID, int], None]
 """Called with a tenant's id and its new epoch, from the revocation listener."""
-
 
 RedisArgument = bytes | str | int
 """What a call to Redis may carry: bytes as they are, text as UTF-8, whole numbers in decimal."""

@@ -15,7 +15,7 @@ from neuronetz_twisted.admission.limits import RedisLimiter
 from neuronetz_twisted.admission.verifier import Argon2Verifier
 from neuronetz_twisted.audit.log import AuditLog
 from neuronetz_twisted.config import Settings
-from neuronetz_twisted.edge.address import TrustedProxies
+from neuronetz_twisted.edge.address import TrustedProxies, bucket_key
 from neuronetz_twisted.edge.connections import ConnectionLimits
 from neuronetz_twisted.edge.deadlines import STALL_S
 from neuronetz_twisted.edge.dispatch import Dispatch
@@ -28,9 +28,18 @@ from neuronetz_twisted.lifecycle import Parts
 from neuronetz_twisted.operations.descriptors import clients_within
 from neuronetz_twisted.operations.health import Readiness
 from neuronetz_twisted.pipeline import Pipeline
+from neuronetz_twisted.recording import (
+    DESCRIPTORS_PER_CONNECTION,
+    Files,
+    Recording,
+    descriptors,
+    recording,
+)
 from neuronetz_twisted.redis_target import parse_redis_url
+from neuronetz_twisted.relay.answer import RelayLimits
 from neuronetz_twisted.relay.live import LiveCalls
-from neuronetz_twisted.relay.relay import Relay, RelayLimits
+from neuronetz_twisted.relay.relay import Relay
+from neuronetz_twisted.settlement.minutes import RefusalMinutes
 from neuronetz_twisted.settlement.settle import Settlement
 from neuronetz_twisted.stores.catalog import RedisCatalog
 from neuronetz_twisted.stores.keys import PostgresKeyStore
@@ -38,6 +47,7 @@ from neuronetz_twisted.stores.notify import RevocationListener
 from neuronetz_twisted.stores.postgres import DatabaseThreads
 from neuronetz_twisted.stores.principals import RedisPrincipals
 from neuronetz_twisted.stores.redis import RedisGate
+from neuronetz_twisted.stores.usage import PostgresUsage
 from neuronetz_twisted.upstream.agent import OllamaAgent, OllamaClient, UpstreamConnections
 from neuronetz_twisted.upstream.backends import backends_of
 from neuronetz_twisted.upstream.discovery import POLL_TIMEOUT_S, Discovery, Poller
@@ -46,8 +56,8 @@ from neuronetz_twisted.upstream.open import Backends
 POLL_CONNECTIONS = 2
 """One is polled after the other; a second place is for a poll whose predecessor still closes."""
 
-DESCRIPTORS_PER_THREAD = 2
-"""A connection to the database, and the duplicate by which a call on it can be ended."""
+LISTENERS = 1
+"""Connections to the database that wait for its notes, beside those of the settings."""
 
 
 def _database(settings: Settings, reactor: Any) -> DatabaseThreads:
@@ -97,14 +107,15 @@ def _discovery(
 
 
 def _upstream(
-    settings: Settings, reactor: Any, client: OllamaClient, discovery: Discovery
+    settings: Settings, reactor: Any, agent: OllamaAgent, discovery: Discovery
 ) -> Backends:
     return Backends(
         clock=reactor,
-        client=client,
+        client=OllamaClient(agent),
         backends={backend.name: backend for backend in backends_of(settings)},
         read_timeout_s=settings.ollama_read_timeout_s,
         model_missing=discovery.poll,
+        check_room=agent.check,
     )
 
 
@@ -115,6 +126,16 @@ def _relay(settings: Settings, reactor: Any) -> Relay:
         max_folded_bytes=settings.max_response_bytes,
     )
     return Relay(reactor, limits)
+
+
+def _settlement(reactor: Any, records: Recording) -> Settlement:
+    return Settlement(
+        clock=reactor,
+        trail=records.trail,
+        log=AuditLog(),
+        prompts=records.prompts,
+        bucket_of=bucket_key,
+    )
 
 
 def _identifier(
@@ -136,10 +157,15 @@ def _identifier(
 
 
 def _readiness(
-    settings: Settings, redis: RedisGate, discovery: Discovery, listener: RevocationListener
+    settings: Settings,
+    redis: RedisGate,
+    discovery: Discovery,
+    listener: RevocationListener,
+    records: Recording,
 ) -> Readiness:
     return Readiness(
         {
+            "spool": lambda: records.trail.denies is None,
             "redis": lambda: redis.up,
             "models": lambda: discovery.fresh,
             "database": lambda: listener.silence_s < settings.redis_key_cache_ttl_s,
@@ -149,9 +175,9 @@ def _readiness(
 
 def _connection_limits(settings: Settings, proxies: ProxyNames) -> ConnectionLimits:
     upstream = settings.ollama_max_connections + POLL_CONNECTIONS
-    database = DESCRIPTORS_PER_THREAD * settings.database_pool_size
+    database = DESCRIPTORS_PER_CONNECTION * (settings.database_pool_size + LISTENERS)
     return ConnectionLimits(
-        total=clients_within(settings.max_connections, upstream + database),
+        total=clients_within(settings.max_connections, upstream + database + descriptors(settings)),
         per_address=settings.max_connections_per_address,
         exempt=proxies.is_trusted,
     )
@@ -171,8 +197,11 @@ def _edge(
     return EdgeService(reactor, endpoint_description(settings), site)
 
 
-def wire(settings: Settings, reactor: Any) -> Parts:
-    """All parts of one process, from settings whose URLs are those of real servers."""
+def wire(settings: Settings, reactor: Any, files: Files | None) -> Parts:
+    """All parts of one process, from settings whose URLs are those of real servers.
+
+    Without the files of the record nothing is admitted.
+    """
     redis = _redis(settings, reactor)
     database = _database(settings, reactor)
     argon2 = _verifier(settings, reactor)
@@ -194,10 +223,12 @@ def wire(settings: Settings, reactor: Any) -> Parts:
     )
     proxies = ProxyNames(reactor, TrustedProxies.parse(settings.trusted_proxies))
 
-    admission = Admission(identifier, limiter, discovery)
-    upstream = _upstream(settings, reactor, OllamaClient(agent), discovery)
+    records = recording(settings, reactor, database, files)
+    trail = records.trail
+    admission = Admission(identifier, limiter, discovery, trail, settings.max_num_predict)
+    upstream = _upstream(settings, reactor, agent, discovery)
     relay = _relay(settings, reactor)
-    settlement = Settlement(reactor, AuditLog())
+    settlement = _settlement(reactor, records)
     doors = Doors(
         clock=reactor,
         now=time.time,
@@ -207,11 +238,15 @@ def wire(settings: Settings, reactor: Any) -> Parts:
         max_body_bytes=settings.max_request_body_bytes,
         identifier=identifier,
         admission=admission,
-        pipeline=Pipeline(admission, upstream, live, relay, settlement),
+        pipeline=Pipeline(admission, upstream, live, relay, settlement, trail),
         settlement=settlement,
+        trail=trail,
     )
-    ready = _readiness(settings, redis, discovery, listener)
-    edge = _edge(settings, reactor, doors, Pages(discovery, ready), proxies)
+    ready = _readiness(settings, redis, discovery, listener, records)
+    pages = Pages(discovery, PostgresUsage(database, time.time), ready)
+    edge = _edge(settings, reactor, doors, pages, proxies)
     connections = UpstreamConnections(agent, polls)
-    services = (redis, database, argon2, connections, listener, discovery, proxies)
+    minutes = RefusalMinutes(reactor, settlement)
+    stores = (redis, database, argon2, connections)
+    services = (*stores, *records.services, minutes, listener, discovery, proxies)
     return Parts(services=services, edge=edge, live=live)

@@ -28,6 +28,7 @@ from neuronetz_twisted.lifecycle import Gateway
 from neuronetz_twisted.operations.descriptors import raise_limit
 from neuronetz_twisted.operations.logs import LineStream, log_observer
 from neuronetz_twisted.operations.signals import stop_on_signals
+from neuronetz_twisted.recording import prepare
 from neuronetz_twisted.service import wire
 
 _STDOUT = "-"
@@ -73,6 +74,7 @@ def makeService(options: Options) -> IService:
     gateway = LoggingGateway(
         loaded.settings,
         reactor,
+        prepare=prepare,
         wire=wire,
         environ=os.environ,
         migrate=bool(options["migrate"]),

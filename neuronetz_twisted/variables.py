@@ -4,7 +4,9 @@ Each parser takes the stripped text and raises `ValueError` with a sentence that
 variable's name in the list of faults (SPEC 10).
 """
 
+import binascii
 import re
+from base64 import b64decode
 from collections.abc import Callable
 from ipaddress import ip_network
 from pathlib import Path
@@ -24,6 +26,9 @@ EMBEDDED = "embedded:"
 _LAST_PORT = 65535
 _OWN_ENDPOINTS = {"tcp", "ssl", "unix"}
 """The types that `serverFromString` knows by itself; the others are plugins."""
+
+KEY_BYTES = 32
+"""The length of each secret key that a variable holds."""
 
 _HEADER_NAME = re.compile(r"[A-Za-z0-9-]{1,64}")
 _VERSION = re.compile(r"([0-9]{1,6})\.([0-9]{1,6})\.([0-9]{1,6})")
@@ -188,6 +193,32 @@ def absolute_path(value: str) -> Path:
     if not path.is_absolute():
         raise ValueError("must be an absolute path")
     return path
+
+
+def secret_keys(value: str) -> str:
+    """One or more keys, as `keys_of` reads them."""
+    keys_of(value)
+    return value
+
+
+def keys_of(text: str) -> tuple[bytes, ...]:
+    """Give the keys of a text: 32 bytes each, in hex or base64, by commas, blanks or line ends.
+
+    Raises `ValueError` with a sentence that holds nothing of the text.
+    """
+    keys = tuple(_key(word) for word in re.split(r"[,\s]+", text) if word)
+    if not keys or any(len(key) != KEY_BYTES for key in keys):
+        raise ValueError(f"must be {KEY_BYTES} bytes in hex or base64")
+    return keys
+
+
+def _key(word: str) -> bytes:
+    try:
+        if len(word) == 2 * KEY_BYTES:
+            return bytes.fromhex(word)
+        return b64decode(word.translate(str.maketrans("-_", "+/")), validate=True)
+    except (ValueError, binascii.Error):
+        return b""
 
 
 def variable(

@@ -5,8 +5,9 @@ without knowing it (docs/ARCHITECTURE.md).
 """
 
 from collections.abc import Mapping
+from datetime import datetime
 from enum import Enum
-from typing import Any
+from typing import Any, Protocol
 from uuid import UUID
 
 from attrs import field, frozen
@@ -16,6 +17,14 @@ from neuronetz_twisted.errors import Refusal
 
 CLIENT_CLOSED = 499
 """The status that the record gives to an answer nobody waited for, as nginx does."""
+
+BYTES_PER_TOKEN = 3
+"""What the estimate of a prompt takes for one token (SPEC 7)."""
+
+
+def estimated_tokens(prompt_bytes: int) -> int:
+    """The estimate of a prompt: its UTF-8 bytes over three, rounded up (SPEC 7)."""
+    return -(-prompt_bytes // BYTES_PER_TOKEN)
 
 
 class Scope(Enum):
@@ -40,7 +49,7 @@ class KeyRecord:
 
     `epoch` is the tenant's at that snapshot. `expires_at` is in seconds since 1970: the earlier of
     the key's and the credential's. A key's own `models` or `allow_all_models` of None means "the
-    tenant's".
+    tenant's". With `prompt_logging` the text of its calls is kept, sealed (SPEC 9).
     """
 
     tenant_id: UUID
@@ -56,6 +65,7 @@ class KeyRecord:
     scopes: frozenset[Scope]
     expires_at: float | None
     epoch: int
+    prompt_logging: bool = False
 
 
 @frozen(kw_only=True)
@@ -75,6 +85,7 @@ class Principal:
     models: frozenset[str]
     expires_at: float | None
     epoch: int
+    prompt_logging: bool = False
 
     @tenant.default
     def _tenant_as_text(self) -> str:
@@ -131,7 +142,8 @@ class Arrival:
     """What is known of a request before anything is decided.
 
     `id` is ours (UUIDv7), `client_id` the caller's own word, a key of nothing. `received` is on
-    the reactor's clock, in seconds. `principal` is None until the caller is known.
+    the reactor's clock, in seconds; `at` is the same moment in microseconds since 1970.
+    `principal` is None until the caller is known.
     """
 
     id: str
@@ -140,6 +152,7 @@ class Arrival:
     user_agent: str
     route: str
     received: float
+    at: int
     principal: Principal | None = None
 
     def of(self, principal: Principal) -> "Arrival":
@@ -151,6 +164,7 @@ class Arrival:
             user_agent=self.user_agent,
             route=self.route,
             received=self.received,
+            at=self.at,
             principal=principal,
         )
 
@@ -171,13 +185,34 @@ class Call:
         return self.arrival.id
 
 
+class AuditSlot(Protocol):
+    """The place of one admitted call in the spool; its intent is written (SPEC 9).
+
+    Here and not in `seams.py`, since a ticket holds one.
+    """
+
+    def extend(self, tokens: int) -> None:
+        """Reserve `tokens` in all from now on, in the place of what was reserved before."""
+        ...
+
+    def complete(self, record: bytes) -> None:
+        """Write the final record. Called exactly once, and never fails."""
+        ...
+
+
 @frozen(kw_only=True)
 class Ticket:
-    """The permission to run one call: who, which model, on which backends (SPEC 5-7)."""
+    """The permission to run one call: who, which model, on which backends (SPEC 5-7).
+
+    `reservation` is the most that the call may cost, in tokens; `slot` is where its record goes,
+    and where its intent is already.
+    """
 
     call: Call
     principal: Principal
     model: ModelInfo
+    reservation: int
+    slot: AuditSlot
 
 
 @frozen(kw_only=True)
@@ -217,6 +252,7 @@ class Outcome:
     """What became of one call: its end, what it cost, and when. Times are in seconds.
 
     `word` is what the record says (SPEC 9). `first_byte_after` counts from the call's arrival.
+    `answer` is what the client was told, as JSON, for the prompt log of a key that has one.
     """
 
     end: End
@@ -226,6 +262,7 @@ class Outcome:
     bytes_sent: int = 0
     first_byte_after: float | None = None
     backend: str | None = None
+    answer: bytes | None = field(default=None, repr=False)
 
     @classmethod
     def of(cls, error: BaseException, usage: Usage, backend: str | None) -> "Outcome":
@@ -235,3 +272,15 @@ class Outcome:
         if isinstance(error, Refusal):
             word, status = error.outcome, error.status
         return cls(end=end, word=word, status=status, usage=usage, backend=backend)
+
+
+@frozen(kw_only=True)
+class PromptText:
+    """What was said in one call, on its way into the prompt log (SPEC 9). `text` is JSON."""
+
+    id: UUID
+    tenant_id: UUID
+    key_id: UUID
+    started_at: datetime
+    expires_at: datetime
+    text: bytes = field(repr=False)

@@ -68,6 +68,7 @@ def principal_of(record: KeyRecord) -> Principal:
         ),
         expires_at=record.expires_at,
         epoch=record.epoch,
+        prompt_logging=record.prompt_logging,
     )
 
 

@@ -13,10 +13,9 @@ from typing import Any
 import orjson
 
 from neuronetz_twisted.errors import UpstreamNonsense
-from neuronetz_twisted.vocabulary import Usage
+from neuronetz_twisted.vocabulary import Usage, estimated_tokens
 
 MAX_LINE_BYTES = 4 * 1024 * 1024
-BYTES_PER_TOKEN = 3
 
 # A JSON string (RFC 8259 section 7), of whose \u escapes Go needs none for a surrogate. The
 # possessive repeats keep a hostile line linear. Beyond ASCII any byte passes here: whether they
@@ -46,7 +45,9 @@ _NUMBERS = frozenset(
         "eval_duration",
     }
 )
-_MAX_COUNT = 1 << 53
+_MAX_NUMBER = 1 << 53
+MOST_TOKENS = 10_000_000
+"""A count beyond any context is a fault of the model host: nobody is charged for it."""
 
 
 class LineSplitter:
@@ -142,7 +143,7 @@ def _visible(data: Mapping[str, Any]) -> dict[str, Any]:
     frame: dict[str, Any] = {}
     for name, value in data.items():
         if name in _NUMBERS:
-            if type(value) is int and 0 <= value < _MAX_COUNT:
+            if type(value) is int and 0 <= value < _MAX_NUMBER:
                 frame[name] = value
         elif name in _TEXTS:
             if not isinstance(value, str):
@@ -172,17 +173,21 @@ def usage_of(final: Mapping[str, Any] | None, frames: int, prompt_bytes: int) ->
 
     `final` is the last frame, None where none came. Ollama omits a count that is zero, so a
     missing count is zero only where nothing was asked (an empty prompt loads the model) or, for
-    the answer, where no frame came.
+    the answer, where no frame came. What cannot be a count is taken as missing.
     """
     counts = final if final is not None else {}
-    prompt = counts.get("prompt_eval_count")
-    completion = counts.get("eval_count")
-    guessed_prompt = -(-prompt_bytes // BYTES_PER_TOKEN)
+    prompt = _count(counts.get("prompt_eval_count"))
+    completion = _count(counts.get("eval_count"))
+    guessed_prompt = estimated_tokens(prompt_bytes)
     estimated = final is None or (
         (prompt is None and guessed_prompt > 0) or (completion is None and frames > 0)
     )
     return Usage(
         prompt_tokens=guessed_prompt if prompt is None else prompt,
-        completion_tokens=frames if completion is None else max(completion, 0),
+        completion_tokens=frames if completion is None else completion,
         estimated=estimated,
     )
+
+
+def _count(value: Any) -> int | None:
+    return value if type(value) is int and 0 <= value <= MOST_TOKENS else None

@@ -1,7 +1,9 @@
-"""The doors: every route is one of three kinds, so that none can forget who is calling.
+"""The doors: every route is one of four kinds, so that none can forget who is calling.
 
-`public` needs no key, `reading` answers from what the gateway knows, `running` hands a call to the
-pipeline. The order of checks is SPEC 8's: identity, then path and method, then headers, then body.
+`public` needs no key, `reading` answers from what the gateway knows, `asking` from what the
+database knows, `running` hands a call to the pipeline. The order of checks is SPEC 8's: identity,
+then path and method, then headers, then body. While no record can be kept, only `public` answers
+(SPEC 9).
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -9,7 +11,7 @@ from functools import partial
 from os import urandom
 from typing import Protocol
 
-from attrs import define, field, frozen
+from attrs import Factory, define, field, frozen
 from twisted.internet.defer import CancelledError
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
@@ -36,14 +38,13 @@ from neuronetz_twisted.errors import (
     UnsupportedMediaType,
 )
 from neuronetz_twisted.pipeline import Pipeline
+from neuronetz_twisted.seams import AuditTrail
 from neuronetz_twisted.settlement.settle import Settlement
 from neuronetz_twisted.vocabulary import Arrival, Call, NativeRequest, Principal, Scope, Ticket
 
 _log = Logger()
 
-POST = ("POST",)
-GET = ("GET",)
-GET_HEAD = ("GET", "HEAD")
+POST, GET, GET_HEAD = ("POST",), ("GET",), ("GET", "HEAD")
 JSON = b"application/json"
 
 _MODEL_ROUTE = "/v1/models/{id}"
@@ -78,6 +79,9 @@ Page = Callable[[GatewayRequest], tuple[int, bytes, bytes]]
 View = Callable[[Principal, bytes], bytes]
 """A JSON answer made from the caller and the request's body; may raise a `Refusal`."""
 
+Question = Callable[[Principal], Awaitable[bytes]]
+"""A JSON answer about the caller that has to be waited for; may raise a `Refusal`."""
+
 
 @define
 class Visit:
@@ -86,6 +90,11 @@ class Visit:
     request: GatewayRequest
     answer: HttpAnswer
     arrival: Arrival
+    is_on_record: bool = False
+
+    def keep_record(self) -> None:
+        """Note that the request has its record, or will have it, wherever it ends."""
+        self.is_on_record = True
 
     @property
     def principal(self) -> Principal:
@@ -97,7 +106,7 @@ class Visit:
 
 @define(kw_only=True)
 class Doors:
-    """The three kinds of doors.
+    """The four kinds of doors.
 
     `client_address` finds the caller's address (SPEC 5) from the peer's, empty where it has none,
     and the values of `X-Forwarded-For`.
@@ -113,11 +122,10 @@ class Doors:
     admission: Admission
     pipeline: Pipeline
     settlement: Settlement
-    _client_id_field: bytes = field(init=False)
-
-    @_client_id_field.default
-    def _lower_case_header(self) -> bytes:
-        return self.request_id_header.lower()
+    trail: AuditTrail
+    _client_id_field: bytes = field(
+        default=Factory(lambda self: self.request_id_header.lower(), takes_self=True), init=False
+    )
 
     async def public(self, request: GatewayRequest, methods: tuple[str, ...], page: Page) -> None:
         """Answer without a key."""
@@ -137,11 +145,21 @@ class Doors:
             self._check_head(request)
             sent = await request.body(self.max_body_bytes) if methods == POST else b""
             current = await self.admission.current(visit.arrival.id, visit.principal)
-            body = view(current, sent)
-            visit.answer.answer(JSON, body)
-            self.settlement.answered(visit.arrival, len(body))
+            self._give(visit, view(current, sent))
 
         return self._enter(request, methods, read)
+
+    def asking(
+        self, request: GatewayRequest, methods: tuple[str, ...], ask: Question
+    ) -> Awaitable[None]:
+        """Answer from what the database knows."""
+
+        async def wait(visit: Visit) -> None:
+            self._check_head(request)
+            current = await self.admission.current(visit.arrival.id, visit.principal)
+            self._give(visit, await ask(current))
+
+        return self._enter(request, methods, wait)
 
     def running(self, request: GatewayRequest, surface: Surface) -> Awaitable[None]:
         """Hand a call to the pipeline."""
@@ -159,7 +177,8 @@ class Doors:
                 scope=surface.scope,
                 request=native,
             )
-            await self.pipeline.run(call, visit.answer, partial(surface.writer, now=self.now()))
+            writer_of = partial(surface.writer, now=self.now())
+            await self.pipeline.run(call, visit.answer, writer_of, visit.keep_record)
 
         return self._enter(request, POST, run)
 
@@ -169,16 +188,22 @@ class Doors:
         async def refuse(_: Visit) -> None:
             raise NotAllowed(why="path")
 
-        return self._enter(request, (_method(request),), refuse)
+        # `OPTIONS *` asks for nothing but whether somebody is there (RFC 9110 9.3.7).
+        ping = (request.method, request.asked_path) == (b"OPTIONS", b"*")
+        return self._enter(request, (_method(request),), refuse, exempt=ping)
 
     async def _enter(
         self,
         request: GatewayRequest,
         methods: tuple[str, ...],
         handle: Callable[[Visit], Awaitable[None]],
+        *,
+        exempt: bool = False,
     ) -> None:
         visit = self._arrive(request)
         try:
+            if not exempt:
+                self.trail.check()
             await self._identify(visit)
             _check_method(request, methods)
             await handle(visit)
@@ -191,6 +216,14 @@ class Doors:
             _log.failure("a request failed", request_id=visit.arrival.id)
             visit.answer.refuse(InternalError())
             visit.answer.break_off()
+            if not visit.is_on_record:
+                self.settlement.refused(visit.arrival, InternalError())
+
+    def _give(self, visit: Visit, body: bytes) -> None:
+        """Answer, once that is on record."""
+        self.settlement.answered(visit.arrival, len(body))
+        visit.keep_record()
+        visit.answer.answer(JSON, body)
 
     def _cancelled(self, visit: Visit) -> None:
         """The client has gone; or it is still there, and the gateway stops."""
@@ -231,7 +264,8 @@ class Doors:
         visit.answer.refuse(refusal)
 
     def _arrive(self, request: GatewayRequest) -> Visit:
-        request_id = new_request_id(self.now(), urandom(10))
+        now = self.now()
+        request_id = new_request_id(now, urandom(10))
         client_id = client_request_id(request.field(self._client_id_field))
         answer = HttpAnswer(request, request_id)
         answer.headers[self.request_id_header] = request_id.encode("ascii")
@@ -246,6 +280,7 @@ class Doors:
             user_agent=(request.field(b"user-agent") or b"").decode("utf-8", "replace"),
             route=f"{_method(request)} {_ROUTE_NAMES.get(request.path, _MODEL_ROUTE)}",
             received=self.clock.seconds(),
+            at=int(now * 1_000_000),
         )
         return Visit(request, answer, arrival)
 

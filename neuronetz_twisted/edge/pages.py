@@ -1,4 +1,7 @@
-"""Answers that need no model host: lists, details, version (SPEC 3). Pure but for the catalogue."""
+"""Answers that need no model host: lists, details, version, the caller's own use (SPEC 3).
+
+Pure but for the catalogue and the ledger.
+"""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -11,8 +14,8 @@ from neuronetz_twisted.admission.models import canonical_name, effective, may_us
 from neuronetz_twisted.dialects.native_requests import parse_show
 from neuronetz_twisted.edge.doors import JSON
 from neuronetz_twisted.edge.request import GatewayRequest
-from neuronetz_twisted.errors import NotAllowed
-from neuronetz_twisted.seams import Catalog
+from neuronetz_twisted.errors import AuditUnavailable, DatabaseUnavailable, NotAllowed
+from neuronetz_twisted.seams import Catalog, UsageStore
 from neuronetz_twisted.vocabulary import ModelInfo, Principal
 
 OLLAMA_LEVEL = "0.30.0"
@@ -24,6 +27,7 @@ class Pages:
     """The views of `edge/routes.py`, each limited to what the caller may use."""
 
     _catalog: Catalog
+    _usage: UsageStore
     _is_ready: Callable[[], bool]
 
     def root(self, request: GatewayRequest) -> tuple[int, bytes, bytes]:
@@ -63,6 +67,15 @@ class Pages:
     def version(self, _principal: Principal, _: bytes) -> bytes:
         """`GET /api/version`."""
         return orjson.dumps({"version": OLLAMA_LEVEL, "gateway": __version__})
+
+    async def usage(self, principal: Principal) -> bytes:
+        """`GET /gateway/usage`. Raises `AuditUnavailable` while the ledger cannot be read."""
+        try:
+            return orjson.dumps(await self._usage.own(principal))
+        except DatabaseUnavailable:
+            raise AuditUnavailable(
+                "the ledger cannot be read at the moment", why="database"
+            ) from None
 
     def _allowed(self, principal: Principal) -> tuple[ModelInfo, ...]:
         return effective(principal, self._catalog.models().values())

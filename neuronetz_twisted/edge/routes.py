@@ -109,6 +109,11 @@ class Routes:
 
         return self._doors.reading(request, GET, view)
 
+    @app.route("/gateway/usage")
+    def gateway_usage(self, request: GatewayRequest) -> Awaitable[None]:
+        """What the caller has used."""
+        return self._doors.asking(request, GET, self._pages.usage)
+
     @app.route(UNKNOWN_PATH.decode())
     def unknown(self, request: GatewayRequest) -> Awaitable[None]:
         """Everything else."""

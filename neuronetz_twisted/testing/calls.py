@@ -7,6 +7,7 @@ from attrs import define, evolve, field
 from twisted.internet.interfaces import IPushProducer
 
 from neuronetz_twisted.errors import Refusal
+from neuronetz_twisted.testing.audit import FakeSlot
 from neuronetz_twisted.vocabulary import (
     Arrival,
     Call,
@@ -19,6 +20,7 @@ from neuronetz_twisted.vocabulary import (
 
 TENANT = UUID(int=1)
 KEY_ID = UUID(int=2)
+REQUEST_ID = "018bcfe5-6800-7000-8000-000000000003"
 
 
 def made_principal(**changes: Any) -> Principal:
@@ -56,14 +58,15 @@ def made_request(**changes: Any) -> NativeRequest:
 
 
 def made_arrival(**changes: Any) -> Arrival:
-    """Make the arrival of a request at second zero."""
+    """Make the arrival of a request at second zero, on 14 November 2023."""
     arrival = Arrival(
-        id="the-id",
+        id=REQUEST_ID,
         client_id=None,
         address="192.0.2.1",
         user_agent="a client",
         route="POST /api/chat",
         received=0.0,
+        at=1_700_000_000_000_000,
     )
     return evolve(arrival, **changes)
 
@@ -83,7 +86,13 @@ def made_call(**changes: Any) -> Call:
 def made_ticket(**changes: Any) -> Ticket:
     """Make the permission to run `made_call(**changes)` on `made_model()`."""
     call = made_call(**changes)
-    return Ticket(call=call, principal=call.principal, model=made_model())
+    return Ticket(
+        call=call,
+        principal=call.principal,
+        model=made_model(),
+        reservation=4099,
+        slot=FakeSlot(),
+    )
 
 
 @define

@@ -6,7 +6,7 @@ import orjson
 from attrs import define, field
 from twisted.internet.task import Clock
 
-from neuronetz_twisted.errors import Refusal
+from neuronetz_twisted.errors import Refusal, UpstreamBusy
 from neuronetz_twisted.seams import FrameReceiver, Opening
 from neuronetz_twisted.testing.identity import Gate
 from neuronetz_twisted.upstream.deadline import Deadline, Timeouts
@@ -115,15 +115,21 @@ class ScriptedUpstream:
     """An `Upstream` that opens a `ScriptedStream` per call, or fails with `refusal`.
 
     While `slots` is held, a call waits and nothing was sent for it; while `gate` is held, it was
-    sent and waits for its first frame.
+    sent and waits for its first frame. While it is `full` it has no room for one more.
     """
 
+    full: bool = False
     slots: Gate = field(factory=Gate)
     gate: Gate = field(factory=Gate)
     refusal: Refusal | None = None
     frames: Sequence[bytes] = ()
     asked: list[Ticket] = field(factory=list, init=False)
     streams: list[ScriptedStream] = field(factory=list, init=False)
+
+    def check(self) -> None:
+        """Raise `UpstreamBusy` where it is `full`."""
+        if self.full:
+            raise UpstreamBusy(why="queue")
 
     async def open(self, ticket: Ticket, opening: Opening) -> ScriptedStream:
         """Open a stream that has `frames` ready."""

@@ -116,6 +116,10 @@ class OllamaAgent:
         self._pool.run(exchange)
         return exchange.answer
 
+    def check(self) -> None:
+        """Raise `PoolFull` where a request would be turned away at once."""
+        self._pool.check()
+
     def close(self) -> Deferred[None]:
         """Close every connection; fires when nothing is left."""
         return self._pool.close()

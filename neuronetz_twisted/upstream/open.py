@@ -56,7 +56,8 @@ class Backends:
 
     `read_timeout_s` bounds the wait for the first frame, from when the request goes out; the wait
     for a place and for a connection are the client's own. `model_missing` is called when a backend
-    no longer has a model that discovery saw.
+    no longer has a model that discovery saw. `check_room` raises `PoolFull` where a request has
+    no place, not even in line.
     """
 
     clock: IReactorTime
@@ -64,11 +65,19 @@ class Backends:
     backends: Mapping[str, Backend]
     read_timeout_s: float
     model_missing: Callable[[], object]
+    check_room: Callable[[], object]
     timeouts: Timeouts = field(init=False)
 
     @timeouts.default
     def _make_timeouts(self) -> Timeouts:
         return Timeouts(self.clock, self.read_timeout_s)
+
+    def check(self) -> None:
+        """Raise `UpstreamBusy` where there is no room (seams.Upstream)."""
+        try:
+            self.check_room()
+        except PoolFull:
+            raise UpstreamBusy(why="queue") from None
 
     async def open(self, ticket: Ticket, opening: Opening) -> LineStream:
         """The stream of the first backend that answers (seams.Upstream)."""

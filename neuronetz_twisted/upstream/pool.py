@@ -29,6 +29,8 @@ DRAIN_S = 1.0
 WARN_AGAIN_S = 60.0
 """How often the log says that requests were turned away."""
 
+_LINE_FULL = "the line is full"
+
 _log = Logger()
 
 
@@ -97,7 +99,13 @@ class Pool:
             self._line[exchange] = self.clock.callLater(self.wait_s, self._give_up, exchange)
             exchange.stop = partial(self._leave_line, exchange)
         else:
-            self._turn_away(exchange, "the line is full")
+            self._turn_away(exchange, _LINE_FULL)
+
+    def check(self) -> None:
+        """Raise `PoolFull` where a request would be turned away at once."""
+        if self._taken >= self.places and len(self._line) >= self.places:
+            self._warn(_LINE_FULL)
+            raise PoolFull
 
     def close(self) -> Deferred[None]:
         """Close everything; fires when nothing is left. What is asked from now on fails."""
@@ -218,6 +226,10 @@ class Pool:
         self._turn_away(exchange, "the line did not move in time")
 
     def _turn_away(self, exchange: Exchange, reason: str) -> None:
+        self._warn(reason)
+        exchange.fail(PoolFull())
+
+    def _warn(self, reason: str) -> None:
         now = self.clock.seconds()
         if now >= self._warn_from:
             self._crowded = True
@@ -228,7 +240,6 @@ class Pool:
                 places=self.places,
                 reason=reason,
             )
-        exchange.fail(PoolFull())
 
     def _all_idle(self) -> Iterator[Connection]:
         return chain.from_iterable(self._idle.values())

@@ -32,6 +32,7 @@ class StartTests(SynchronousTestCase):
             "DATABASE_ADMIN_URL": urls.admin_url,
             "REDIS_URL": f"unix://{home}/redis.sock",
             "OLLAMA_BASE_URL": "http://127.0.0.1:1",
+            "GATEWAY_STATE_DIR": str(home / "state"),
             "GATEWAY_BIND_HOST": "127.0.0.1",
             "GATEWAY_BIND_PORT": "0",
         }

@@ -182,3 +182,32 @@ class FileTests(ConfigTestCase):
                 (fault,) = self.faults(**environ)
                 self.assertTrue(fault.startswith("DATABASE_URL: "))
                 self.assertNotIn(CANARY, fault)
+
+
+class RecordTests(ConfigTestCase):
+    KEY = "ab" * 32
+
+    def test_defaults(self) -> None:
+        """What the contract says (SPEC 10)."""
+        settings = self.settings()
+        self.assertEqual(settings.audit_buffer_size, 1000)
+        self.assertEqual(settings.audit_spool_max_bytes, 268435456)
+        self.assertEqual(settings.audit_durability, "process")
+        self.assertEqual((settings.audit_retention_days, settings.prompt_retention_days), (365, 30))
+        self.assertIsNone(settings.audit_signing_key)
+        self.assertIsNone(settings.prompt_log_master_key)
+
+    def test_keys(self) -> None:
+        """From a file as well; never in a repr or in a fault."""
+        path = self.file("key", f"{self.KEY}\n")
+        settings = self.settings(AUDIT_SIGNING_KEY=self.KEY, PROMPT_LOG_MASTER_KEY_FILE=path)
+        self.assertEqual(settings.audit_signing_key, settings.prompt_log_master_key)
+        self.assertNotIn(self.KEY, repr(settings))
+        (fault,) = self.faults(DATABASE_URL=URL, AUDIT_SIGNING_KEY=self.KEY[1:])
+        self.assertTrue(fault.startswith("AUDIT_SIGNING_KEY: must be 32 bytes"))
+        self.assertNotIn(self.KEY[1:], fault)
+
+    def test_no_young_records(self) -> None:
+        """Records are kept for a month at least."""
+        (fault,) = self.faults(DATABASE_URL=URL, AUDIT_LOG_DEFAULT_RETENTION_DAYS="29")
+        self.assertTrue(fault.startswith("AUDIT_LOG_DEFAULT_RETENTION_DAYS: "))

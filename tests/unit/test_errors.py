@@ -37,6 +37,7 @@ class RefusalTests(SynchronousTestCase):
                 (502, "upstream_failed"),
                 (503, "limits_unavailable"),
                 (503, "auth_unavailable"),
+                (503, "audit_unavailable"),
                 (503, "models_unavailable"),
                 (503, "upstream_busy"),
                 (503, "draining"),

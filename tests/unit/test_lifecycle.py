@@ -4,14 +4,22 @@ from typing import TYPE_CHECKING, Any, cast
 
 from attrs import define, field
 from twisted.application.service import Service
-from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.defer import Deferred, execute, fail, succeed
 from twisted.internet.task import Clock
+from twisted.logger import capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 
 from neuronetz_twisted import lifecycle
 from neuronetz_twisted.config import Settings
 from neuronetz_twisted.edge.site import CannotOpen
-from neuronetz_twisted.lifecycle import STOP_S, Gateway, Parts
+from neuronetz_twisted.lifecycle import (
+    AGAIN_S,
+    STOP_S,
+    CannotRecord,
+    CannotWire,
+    Gateway,
+    Parts,
+)
 from neuronetz_twisted.relay.live import LiveCalls
 from neuronetz_twisted.stores.faults import DatabaseFault
 from neuronetz_twisted.testing.calls import made_ticket
@@ -61,7 +69,17 @@ class GatewayTests(SynchronousTestCase):
         self.first, self.second = Noted("first", self.notes), Noted("second", self.notes)
         self.edge = NotedEdge("edge", self.notes)
         self.live = LiveCalls(FakeKeyStore())
+        self.wired: list[object] = []
+        self.prepared: list[object] = ["files"]
+        self.patch(lifecycle, "in_own_thread", lambda _, work, __: execute(work))
         self.gateway = self.made(self.wire)
+
+    def prepare(self, _settings: Settings, _reactor: object) -> object:
+        """What is next of `prepared`, if it is no fault."""
+        files = self.prepared.pop(0)
+        if isinstance(files, Exception):
+            raise files
+        return files
 
     def made(self, wire: Any, *, migrate: bool = False) -> Gateway:
         """Make a gateway."""
@@ -72,11 +90,18 @@ class GatewayTests(SynchronousTestCase):
             }
         )
         return Gateway(
-            settings, self.clock, wire=wire, environ={}, migrate=migrate, fail=self.failures.append
+            settings,
+            self.clock,
+            prepare=self.prepare,
+            wire=wire,
+            environ={},
+            migrate=migrate,
+            fail=self.failures.append,
         )
 
-    def wire(self, _settings: Settings, _reactor: object) -> Parts:
+    def wire(self, _settings: Settings, _reactor: object, files: object) -> Parts:
         """The parts."""
+        self.wired.append(files)
         edge = cast("EdgeService", self.edge)
         return Parts(services=(self.first, self.second), edge=edge, live=self.live)
 
@@ -127,6 +152,72 @@ class GatewayTests(SynchronousTestCase):
         self.assertEqual(self.notes, ["stop edge", "stop second", "stop first"])
         self.assertEqual(len(self.flushLoggedErrors()), 2)
 
+    def test_a_part_that_cannot_be_made(self) -> None:
+        """A start without it fails in one line."""
+
+        def wire(*_: object) -> Parts:
+            raise CannotWire("/state: Permission denied")
+
+        self.gateway = self.made(wire)
+        self.gateway.startService()
+        self.assertEqual(self.failures, ["the gateway cannot start: /state: Permission denied"])
+        self.successResultOf(self.stop())
+
+    def test_files_that_cannot_be_made(self) -> None:
+        """A fault of the configuration ends the start in one line."""
+        self.prepared = [CannotWire("/state: Not a directory")]
+        self.gateway.startService()
+        self.assertEqual(self.failures, ["the gateway cannot start: /state: Not a directory"])
+        self.assertEqual(self.wired, [])
+
+    def no_room(self) -> None:
+        """Start on a disk that is full for a second."""
+        full = CannotRecord("/state: No space left on device")
+        self.prepared = [full, full, "files"]
+        self.gateway.startService()
+        self.edge.listening.callback(None)
+        self.edge.listening = Deferred()
+        self.assertEqual((self.wired, self.failures), ([None], []))
+        self.notes.clear()
+        self.clock.advance(AGAIN_S)
+        self.assertEqual((self.wired, self.notes), ([None], []))
+
+    def test_no_room_for_the_files(self) -> None:
+        """On a full disk it runs without a record; with one as soon as there is room, once said."""
+        with capturedLogs() as events:
+            self.no_room()
+            self.clock.advance(AGAIN_S)
+        self.assertEqual(self.wired, [None, "files"])
+        started = ["start first", "start second", "start edge", "listen"]
+        self.assertEqual(
+            self.notes,
+            ["stop edge", "stop second", "stop first", *started],
+        )
+        self.assertEqual([event["log_level"].name for event in events], ["error", "info"])
+        self.edge.listening.callback(None)
+        self.successResultOf(self.stop())
+        self.assertEqual(self.notes, ["stop edge", "stop second", "stop first"])
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_stopped_while_there_is_no_room(self) -> None:
+        """Nothing is tried any more."""
+        self.no_room()
+        self.successResultOf(self.stop())
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+        self.assertEqual(self.notes, ["stop edge", "stop second", "stop first"])
+
+    def test_stopped_while_the_parts_change(self) -> None:
+        """No new ones are made; what is left of the old ones is stopped."""
+        self.no_room()
+        self.second.stopped = Deferred()
+        self.clock.advance(AGAIN_S)
+        stopping = self.gateway.stopService()
+        self.flushLoggedErrors()
+        self.successResultOf(stopping)
+        self.assertEqual(self.wired, [None])
+        self.assertEqual(self.notes, ["stop edge", "stop second", "stop first"])
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
     def test_port_in_use(self) -> None:
         """A start that fails says so once, in a line for people; the stop still works."""
         self.gateway.startService()
@@ -139,7 +230,7 @@ class GatewayTests(SynchronousTestCase):
     def test_bug_while_wiring(self) -> None:
         """Whatever is raised ends the start; the log has it, the line does not."""
 
-        def wire(_settings: Settings, _reactor: object) -> Parts:
+        def wire(*_: object) -> Parts:
             raise ZeroDivisionError("canary")
 
         self.gateway = self.made(wire)
@@ -152,7 +243,11 @@ class GatewayTests(SynchronousTestCase):
     def migrating(self) -> "Deferred[None]":
         """A gateway that has begun to migrate; how that ends."""
         migration: Deferred[None] = Deferred()
-        self.patch(lifecycle, "in_own_thread", lambda *_: migration)
+        self.patch(
+            lifecycle,
+            "in_own_thread",
+            lambda _, work, name: migration if name == "migration" else execute(work),
+        )
         self.gateway = self.made(self.wire, migrate=True)
         self.gateway.startService()
         self.assertEqual(self.notes, [])

@@ -11,6 +11,7 @@ from neuronetz_twisted.admission.failures import FailureBuckets
 from neuronetz_twisted.admission.identify import Identifier
 from neuronetz_twisted.dialects.writers import NativeWriter
 from neuronetz_twisted.errors import (
+    AuditUnavailable,
     Draining,
     InvalidApiKey,
     LimitsUnavailable,
@@ -18,10 +19,12 @@ from neuronetz_twisted.errors import (
     UpstreamBusy,
 )
 from neuronetz_twisted.pipeline import Pipeline
+from neuronetz_twisted.relay.answer import RelayLimits
 from neuronetz_twisted.relay.live import LiveCalls
-from neuronetz_twisted.relay.relay import Relay, RelayLimits
+from neuronetz_twisted.relay.relay import Relay
 from neuronetz_twisted.settlement.settle import Settlement
 from neuronetz_twisted.testing.admission import FakeCatalog, FakeLimiter
+from neuronetz_twisted.testing.audit import FakePrompts, FakeTrail
 from neuronetz_twisted.testing.calls import (
     TENANT,
     RecordingClient,
@@ -32,6 +35,8 @@ from neuronetz_twisted.testing.calls import (
 )
 from neuronetz_twisted.testing.identity import FakeKeyStore, FakePrincipalCache, FakeVerifier
 from neuronetz_twisted.testing.upstream import ScriptedUpstream, chat_final, chat_frame
+
+MAX_PREDICT = 64
 
 
 class PipelineTests(SynchronousTestCase):
@@ -50,21 +55,36 @@ class PipelineTests(SynchronousTestCase):
         self.limiter = FakeLimiter()
         self.upstream = ScriptedUpstream()
         self.sink = RecordingSink()
+        self.trail = FakeTrail()
         self.client = RecordingClient()
+        self.admissions = 0
         limits = RelayLimits(idle_s=10, stall_s=10, max_folded_bytes=1000)
         self.live = LiveCalls(self.keys)
         self.pipeline = Pipeline(
-            Admission(identifier, self.limiter, FakeCatalog([made_model()])),
+            Admission(
+                identifier, self.limiter, FakeCatalog([made_model()]), self.trail, MAX_PREDICT
+            ),
             self.upstream,
             self.live,
             Relay(self.clock, limits),
-            Settlement(self.clock, self.sink),
+            Settlement(
+                clock=self.clock,
+                trail=self.trail,
+                log=self.sink,
+                prompts=FakePrompts(),
+                bucket_of=str,
+            ),
+            self.trail,
         )
+
+    def admitted(self) -> None:
+        """Note that the call is settled from here on."""
+        self.admissions += 1
 
     def run_call(self, **changes: Any) -> "Deferred[None]":
         """Run a call."""
         call = made_call(**changes)
-        running = self.pipeline.run(call, self.client, lambda _: NativeWriter())
+        running = self.pipeline.run(call, self.client, lambda _: NativeWriter(), self.admitted)
         return Deferred.fromCoroutine(running)
 
     def settled(self, outcome: str, status: int) -> dict[str, Any]:
@@ -73,6 +93,8 @@ class PipelineTests(SynchronousTestCase):
         self.assertEqual(self.sink.events[0]["status"], status)
         self.assertEqual(self.clock.getDelayedCalls(), [])
         self.assertEqual(len(self.live), 0)
+        self.assertEqual(self.trail.records, self.sink.events)
+        self.assertEqual(self.trail.pending, 0)
         return dict(self.sink.events[0])
 
     def test_answered(self) -> None:
@@ -90,7 +112,7 @@ class PipelineTests(SynchronousTestCase):
         """A call that is not admitted is not settled here; nothing goes upstream."""
         self.limiter.away = True
         self.failureResultOf(self.run_call(), LimitsUnavailable)
-        self.assertEqual(self.sink.events, [])
+        self.assertEqual((self.sink.events, self.admissions), ([], 0))
         self.assertEqual(self.upstream.asked, [])
 
     def test_not_allowed(self) -> None:
@@ -106,6 +128,12 @@ class PipelineTests(SynchronousTestCase):
         event = self.settled("refused:upstream_busy/queue", 503)
         self.assertEqual((event["prompt_tokens"], event["backend"]), (0, "default"))
         self.assertEqual(self.client.ends, ["refuse"])
+
+    def test_no_room(self) -> None:
+        """Where it would be turned away at once, a call gets no slot: nothing is written for it."""
+        self.upstream.full = True
+        self.failureResultOf(self.run_call(), UpstreamBusy)
+        self.assertEqual((self.trail.slots, self.sink.events, self.admissions), ([], [], 0))
 
     def test_client_goes_before_the_first_frame(self) -> None:
         """Settled, and nobody is answered."""
@@ -148,6 +176,7 @@ class PipelineTests(SynchronousTestCase):
                 gate.release_all()
                 self.client = RecordingClient()
                 self.sink.events.clear()
+                self.trail.slots.clear()
 
     def test_stopped_while_it_waits(self) -> None:
         """Told that the gateway stops."""
@@ -175,8 +204,61 @@ class PipelineTests(SynchronousTestCase):
         self.failureResultOf(running, CancelledError)
         self.assertEqual(self.sink.events, [])
 
+    def test_intent(self) -> None:
+        """It is in the spool before any backend is asked, with what the call may cost."""
+        self.upstream.slots.held = True
+        running = self.run_call()
+        (slot,) = self.trail.slots
+        self.assertEqual(slot.intent["reservation"], 3 + MAX_PREDICT)
+        self.assertEqual((slot.intent["model"], slot.record), ("llama3:latest", None))
+        running.cancel()
+        self.settled("client_abort", 499)
+
+    def test_no_slot(self) -> None:
+        """Without room for its record a call is not admitted."""
+        self.trail.full = True
+        self.failureResultOf(self.run_call(), AuditUnavailable)
+        self.assertEqual((self.upstream.asked, len(self.live)), ([], 0))
+
+    def test_durable(self) -> None:
+        """With AUDIT_DURABILITY=disk no backend is asked before the intent is on the disk."""
+        self.trail.durable = self.trail.gate.held = True
+        running = self.run_call()
+        self.assertEqual(self.upstream.asked, [])
+        self.trail.gate.release()
+        self.upstream.streams[0].send(chat_frame("Hello"), chat_final(3, 1))
+        self.successResultOf(running)
+        self.settled("ok", 200)
+
+    def test_the_disk_fails(self) -> None:
+        """An intent that is not on the disk is refused, and its slot completed."""
+        self.trail.disk_fails = True
+        self.successResultOf(self.run_call())
+        self.free(self.settled("refused:audit_unavailable/io", 503))
+        self.assertEqual((self.client.ends, self.upstream.asked), (["refuse"], []))
+
+    def test_gone_or_cut_while_the_disk_is_slow(self) -> None:
+        """Completed as what it is; nothing goes upstream."""
+        for end, outcome, status in (
+            (lambda running: running.cancel(), "client_abort", 499),
+            (lambda _: self.live.cut_all(), "refused:draining", 503),
+        ):
+            with self.subTest(outcome=outcome):
+                self.trail.durable = self.trail.gate.held = True
+                running = self.run_call()
+                end(running)
+                self.trail.gate.release_all()
+                self.successResultOf(running)
+                self.free(self.settled(outcome, status))
+                self.assertEqual(self.upstream.asked, [])
+                self.client = RecordingClient()
+                self.sink.events.clear()
+                self.trail.slots.clear()
+
     def test_bug(self) -> None:
         """A fault of ours is settled as unknown, and told to the edge."""
         self.upstream.refusal = ZeroDivisionError()  # type: ignore[assignment]
         self.failureResultOf(self.run_call(), ZeroDivisionError)
-        self.settled("unknown", 500)
+        self.assertEqual(self.admissions, 1)
+        event = self.settled("unknown", 500)
+        self.assertEqual((event["charged"], event["estimated"]), (3 + MAX_PREDICT, True))

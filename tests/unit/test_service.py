@@ -19,14 +19,18 @@ class ConnectionLimitsTests(SynchronousTestCase):
         """How many clients there may be where 1000 are wanted."""
         self.patch(resource, "getrlimit", lambda _: (descriptors, descriptors))
         settings = evolve(
-            SETTINGS, max_connections=1000, ollama_max_connections=64, database_pool_size=10
+            SETTINGS,
+            max_connections=1000,
+            ollama_max_connections=64,
+            database_pool_size=10,
+            audit_spool_max_bytes=20 << 20,
         )
         proxies = ProxyNames(MemoryReactorClock(), TrustedProxies.parse([]))
         return service._connection_limits(settings, proxies).total
 
     def test_what_is_reserved(self) -> None:
-        """Ollama, the database and we ourselves come first; one line says what is left (SPEC 8)."""
-        others = 64 + 2 + 2 * 10 + OWN
+        """Ollama, database, spool and we ourselves come first; one line says what is left."""
+        others = 64 + 2 + 2 * (10 + 1 + 2) + 5 + OWN
         for descriptors, total, lines in (
             (others + 1000, 1000, 0),
             (others + 999, 999, 1),
@@ -35,3 +39,14 @@ class ConnectionLimitsTests(SynchronousTestCase):
             with self.subTest(descriptors=descriptors), capturedLogs() as events:
                 self.assertEqual(self.total(descriptors), total)
                 self.assertEqual(len(events), lines)
+
+
+class WireTests(SynchronousTestCase):
+    def test_without_files(self) -> None:
+        """While the files of the record cannot be made, everything runs but what needs them."""
+        url = "postgresql+psycopg://gateway@127.0.0.1:1/gateway"
+        settings = evolve(SETTINGS, database_url=url, redis_url="redis://127.0.0.1:1/0")
+        parts = service.wire(settings, MemoryReactorClock(), None)
+        names = {each.name for each in parts.services}
+        self.assertIn("database", names)
+        self.assertNotIn("audit flusher", names)

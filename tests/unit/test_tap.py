@@ -45,7 +45,11 @@ class TapTestCase(SynchronousTestCase):
         """An empty directory, and nothing of our environment but what Python needs."""
         self.directory = Path(self.mktemp()).absolute()
         self.directory.mkdir()
-        self.environ = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)}
+        self.environ = {
+            "PATH": os.environ["PATH"],
+            "PYTHONPATH": str(ROOT),
+            "GATEWAY_STATE_DIR": str(self.directory / "state"),
+        }
 
     def run_python(self, *arguments: str, **environ: str) -> "subprocess.CompletedProcess[str]":
         """Run Python until it ends."""

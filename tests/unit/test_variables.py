@@ -1,5 +1,6 @@
 """The parsers of variables, by their tables."""
 
+from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,11 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from neuronetz_twisted import variables
+
+KEY = bytes(range(224, 256))
+HEX = KEY.hex()
+BASE64 = b64encode(KEY).decode()
+URL_BASE64 = urlsafe_b64encode(KEY).decode()
 
 GOOD: tuple[tuple[Callable[[str], Any], str, object], ...] = (
     (variables.whole(1, 10), "10", 10),
@@ -41,6 +47,10 @@ GOOD: tuple[tuple[Callable[[str], Any], str, object], ...] = (
     (variables.header_value, "Bearer", "Bearer"),
     (variables.version, "0.17.1", (0, 17, 1)),
     (variables.absolute_path, "/var/lib", Path("/var/lib")),
+    (variables.secret_keys, HEX, HEX),
+    (variables.secret_keys, f"{BASE64}, {HEX}", f"{BASE64}, {HEX}"),
+    (variables.keys_of, HEX.upper(), (KEY,)),
+    (variables.keys_of, f"{BASE64}\n{URL_BASE64},{HEX}\n", (KEY, KEY, KEY)),
 )
 
 BAD: tuple[tuple[Callable[[str], Any], str], ...] = (
@@ -88,6 +98,19 @@ BAD: tuple[tuple[Callable[[str], Any], str], ...] = (
     *((variables.header_value, text) for text in ("a\r\nb", "é", "a\x00")),
     *((variables.version, text) for text in ("1", "1.2", "1.2.3.4", "v1.2.3", "1.2.x")),
     *((variables.absolute_path, text) for text in ("", "var", "./x", "~/x")),
+    *(
+        (variables.secret_keys, text)
+        for text in (
+            "",
+            " , ",
+            HEX[:-2],
+            HEX[:-1] + "x",
+            BASE64[:-1],
+            BASE64 + "=",
+            "é",
+            f"{HEX},x",
+        )
+    ),
 )
 
 
@@ -113,3 +136,10 @@ class ParserTests(SynchronousTestCase):
                         parse(f"{scheme}://{rest}")
                     except ValueError as error:
                         self.assertNotIn("canary", str(error))
+
+    def test_keys_are_not_quoted(self) -> None:
+        """Nor is a key that cannot be read."""
+        for text in ("canary", "canary" * 20, f"{HEX},canary", "canary" + HEX[6:]):
+            with self.assertRaises(ValueError) as caught:
+                variables.secret_keys(text)
+            self.assertNotIn("canary", str(caught.exception))

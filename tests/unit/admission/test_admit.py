@@ -10,6 +10,7 @@ from neuronetz_twisted.admission.admit import Admission
 from neuronetz_twisted.admission.failures import FailureBuckets
 from neuronetz_twisted.admission.identify import Identifier
 from neuronetz_twisted.errors import (
+    AuditUnavailable,
     AuthUnavailable,
     InvalidApiKey,
     InvalidRequest,
@@ -19,7 +20,8 @@ from neuronetz_twisted.errors import (
     Refusal,
 )
 from neuronetz_twisted.testing.admission import FakeCatalog, FakeLimiter
-from neuronetz_twisted.testing.calls import made_call, made_model, made_request
+from neuronetz_twisted.testing.audit import FakeTrail
+from neuronetz_twisted.testing.calls import REQUEST_ID, made_call, made_model, made_request
 from neuronetz_twisted.testing.identity import (
     FakeKeyStore,
     FakePrincipalCache,
@@ -30,6 +32,7 @@ from neuronetz_twisted.vocabulary import Scope, Status, Ticket
 
 KEY = made_key(1)
 PREFIX = KEY[:12]
+MAX_PREDICT = 64
 
 
 class AdmissionTests(SynchronousTestCase):
@@ -48,7 +51,10 @@ class AdmissionTests(SynchronousTestCase):
         )
         self.limiter = FakeLimiter()
         self.catalog = FakeCatalog([made_model()])
-        self.admission = Admission(self.identifier, self.limiter, self.catalog)
+        self.trail = FakeTrail()
+        self.admission = Admission(
+            self.identifier, self.limiter, self.catalog, self.trail, MAX_PREDICT
+        )
         identifying = Deferred.fromCoroutine(self.identifier.identify(KEY, "here"))
         self.principal = self.successResultOf(identifying)
 
@@ -68,14 +74,39 @@ class AdmissionTests(SynchronousTestCase):
         ticket = self.successResultOf(self.admit(request=made_request(model="LLAMA3")))
         self.assertEqual(ticket.model.name, "llama3:latest")
         self.assertEqual(ticket.principal, self.principal)
-        self.assertEqual(self.limiter.admitted, ["the-id"])
+        self.assertEqual(self.limiter.admitted, [REQUEST_ID])
+
+    def test_intent(self) -> None:
+        """The slot holds who wants what, and the most that it may cost."""
+        ticket = self.successResultOf(self.admit())
+        (slot,) = self.trail.slots
+        self.assertIs(ticket.slot, slot)
+        self.assertEqual(slot.intent["key"], str(self.row.key_id))
+        self.assertEqual(slot.intent["reservation"], ticket.reservation)
+        self.assertEqual(ticket.reservation, 3 + MAX_PREDICT)
+
+    def test_reservation(self) -> None:
+        """The longest answer that was asked for, and the prompt's bytes over three."""
+        asked = made_request(body={"options": {"num_predict": 7}}, prompt_bytes=10)
+        self.assertEqual(self.successResultOf(self.admit(request=asked)).reservation, 4 + 7)
+
+    def test_no_slot(self) -> None:
+        """Whose record cannot be kept is refused, last of all."""
+        self.trail.full = True
+        self.refused(NotAllowed, "model", request=made_request(model="other"))
+        self.refused(AuditUnavailable, "full")
+
+    def test_refused_without_a_slot(self) -> None:
+        """Only who is admitted has one."""
+        self.refused(NotAllowed, "model", request=made_request(model="other"))
+        self.assertEqual(self.trail.slots, [])
 
     def test_stale(self) -> None:
         """A caller whose tenant has changed is read anew, and asked for once more."""
         row = self.keys.change(PREFIX, tenant_allow_all_models=False)
         self.limiter.epochs[row.tenant_id] = row.epoch
         self.refused(NotAllowed, "model")
-        self.assertEqual(self.limiter.admitted, ["the-id"])
+        self.assertEqual(self.limiter.admitted, [REQUEST_ID])
 
     def test_stale_and_still_good(self) -> None:
         """The ticket is that of the newer caller."""

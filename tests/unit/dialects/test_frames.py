@@ -17,6 +17,7 @@ from mock_ollama.gojson import go_json
 from mock_ollama.recorder import Tokens
 from neuronetz_twisted.dialects.frames import (
     MAX_LINE_BYTES,
+    MOST_TOKENS,
     LineSplitter,
     is_ordinary,
     json_texts,
@@ -408,3 +409,27 @@ class UsageTests(SynchronousTestCase):
         ):
             with self.subTest(final=final, frames=frames, prompt_bytes=prompt_bytes):
                 self.assertEqual(usage_of(final, frames, prompt_bytes), expected)
+
+    def test_what_is_no_count(self) -> None:
+        """Negative, beyond any context or no whole number: as if it were missing."""
+        for wrong in (-1, MOST_TOKENS + 1, 1 << 62, True, 2.0, "7"):
+            with self.subTest(wrong=wrong):
+                self.assertEqual(
+                    usage_of({"prompt_eval_count": wrong, "eval_count": 6}, 2, 9),
+                    Usage(prompt_tokens=3, completion_tokens=6, estimated=True),
+                )
+                self.assertEqual(
+                    usage_of({"prompt_eval_count": 5, "eval_count": wrong}, 2, 9),
+                    Usage(prompt_tokens=5, completion_tokens=2, estimated=True),
+                )
+
+    def test_bounds_of_a_count(self) -> None:
+        """None and ten million are counts."""
+        self.assertEqual(
+            usage_of({"prompt_eval_count": 0, "eval_count": 10_000_000}, 2, 9),
+            Usage(prompt_tokens=0, completion_tokens=10_000_000),
+        )
+        self.assertEqual(
+            usage_of({"prompt_eval_count": 10_000_000, "eval_count": 0}, 2, 9),
+            Usage(prompt_tokens=10_000_000, completion_tokens=0),
+        )

@@ -5,7 +5,7 @@ from twisted.internet.task import Clock
 from neuronetz_twisted.admission.admit import Admission
 from neuronetz_twisted.admission.failures import FailureBuckets
 from neuronetz_twisted.admission.identify import Identifier
-from neuronetz_twisted.edge.address import TrustedProxies
+from neuronetz_twisted.edge.address import TrustedProxies, bucket_key
 from neuronetz_twisted.edge.connections import ConnectionLimits
 from neuronetz_twisted.edge.dispatch import Dispatch
 from neuronetz_twisted.edge.doors import Doors
@@ -15,10 +15,12 @@ from neuronetz_twisted.edge.request import GatewayRequest
 from neuronetz_twisted.edge.routes import Routes
 from neuronetz_twisted.edge.site import GatewaySite
 from neuronetz_twisted.pipeline import Pipeline
+from neuronetz_twisted.relay.answer import RelayLimits
 from neuronetz_twisted.relay.live import LiveCalls
-from neuronetz_twisted.relay.relay import Relay, RelayLimits
+from neuronetz_twisted.relay.relay import Relay
 from neuronetz_twisted.settlement.settle import Settlement
 from neuronetz_twisted.testing.admission import FakeCatalog, FakeLimiter
+from neuronetz_twisted.testing.audit import FakePrompts, FakeTrail, FakeUsage
 from neuronetz_twisted.testing.calls import RecordingSink, made_model
 from neuronetz_twisted.testing.http import MemoryConnection
 from neuronetz_twisted.testing.identity import (
@@ -51,6 +53,9 @@ class House:
         self.catalog = FakeCatalog([made_model()])
         self.upstream = ScriptedUpstream()
         self.sink = RecordingSink()
+        self.trail = FakeTrail()
+        self.usage = FakeUsage()
+        self.prompts = FakePrompts()
         self.live = LiveCalls(self.keys)
         self.ready = True
         doors = self.doors()
@@ -65,7 +70,7 @@ class House:
 
     def pages(self) -> Pages:
         """The answers that need no model host."""
-        return Pages(self.catalog, lambda: self.ready)
+        return Pages(self.catalog, self.usage, lambda: self.ready)
 
     def doors(self) -> Doors:
         """The doors, with all that is behind them."""
@@ -77,8 +82,14 @@ class House:
             clock=self.clock,
             now=lambda: WALL,
         )
-        admission = Admission(self.identifier, self.limiter, self.catalog)
-        settlement = Settlement(self.clock, self.sink)
+        admission = Admission(self.identifier, self.limiter, self.catalog, self.trail, MAX_PREDICT)
+        self.settlement = settlement = Settlement(
+            clock=self.clock,
+            trail=self.trail,
+            log=self.sink,
+            prompts=self.prompts,
+            bucket_of=bucket_key,
+        )
         limits = RelayLimits(idle_s=IDLE_S, stall_s=STALL_S, max_folded_bytes=10_000)
         relay = Relay(self.clock, limits)
         proxies = ProxyNames(self.clock, TrustedProxies.parse(["192.0.2.7"]))
@@ -91,8 +102,9 @@ class House:
             max_body_bytes=BODY_LIMIT,
             identifier=self.identifier,
             admission=admission,
-            pipeline=Pipeline(admission, self.upstream, self.live, relay, settlement),
+            pipeline=Pipeline(admission, self.upstream, self.live, relay, settlement, self.trail),
             settlement=settlement,
+            trail=self.trail,
         )
 
     def connect(self) -> MemoryConnection:

@@ -34,5 +34,6 @@ class SurfaceTestCase(SynchronousTestCase):
     def tearDown(self) -> None:
         """Nobody has logged a fault, and each request was recorded once."""
         self.assertEqual(self.flushLoggedErrors(), [])
-        ids = [event["id"] for event in self.house.sink.events]
-        self.assertEqual(len(ids), len(set(ids)))
+        for events in (self.house.sink.events, self.house.trail.records):
+            ids = [event["id"] for event in events]
+            self.assertEqual(len(ids), len(set(ids)))

@@ -1,7 +1,7 @@
 """Who is calling, headers and body, in the order of SPEC 8, through the channel."""
 
 from neuronetz_twisted.testing.upstream import chat_final
-from tests.unit.edge.house import BODY_LIMIT, KEY
+from tests.unit.edge.house import BODY_LIMIT, KEY, WALL
 from tests.unit.edge.surface import CHAT, FOLDED, SurfaceTestCase, fixed
 
 
@@ -123,3 +123,108 @@ class BodyTests(SurfaceTestCase):
         ):
             with self.subTest(status=status):
                 self.assertEqual(self.answered(method, path, body, **headers).status, status)
+
+
+class RecordTests(SurfaceTestCase):
+    """No answer without a record (SPEC 9)."""
+
+    EVERY = (
+        ("POST", "/api/chat", CHAT),
+        ("POST", "/v1/chat/completions", CHAT),
+        ("GET", "/api/tags", None),
+        ("POST", "/api/show", b'{"model":"llama3"}'),
+        ("GET", "/v1/models/llama3", None),
+        ("GET", "/gateway/usage", None),
+        ("GET", "/api/pull", None),
+    )
+
+    def test_denied(self) -> None:
+        """While no record can be kept, every route but those without a key is 503, key or not."""
+        self.house.trail.denies = "io"
+        for method, path, body in self.EVERY:
+            for headers in ({}, {"Authorization": "-"}):
+                with self.subTest(path=path, headers=headers):
+                    answer = self.answered(method, path, body, **headers)
+                    self.assertEqual((answer.status, answer.headers["retry-after"]), (503, "5"))
+                    self.assertIn(b'"audit_unavailable"', answer.body)
+        self.assertEqual(self.upstream.asked, [])
+        self.assertEqual(self.house.limiter.admitted, [])
+
+    def test_what_is_exempt(self) -> None:
+        """Health and greeting answer all the same, and so does `OPTIONS *`, as ever."""
+        self.house.trail.denies = "io"
+        for path, status in (("/", 200), ("/healthz", 200), ("/readyz", 200)):
+            self.assertEqual(self.answered("GET", path).status, status)
+        self.assertEqual(self.answered("OPTIONS", "*").status, 403)
+        self.assertEqual(self.answered("OPTIONS", "*", Authorization="-").status, 401)
+        self.assertEqual(self.answered("OPTIONS", "/api/tags").status, 503)
+        self.assertEqual(self.answered("GET", "*").status, 503)
+
+    def test_recovers(self) -> None:
+        """As soon as there is room again."""
+        self.house.trail.denies = "full"
+        self.assertEqual(self.answered("GET", "/api/tags").status, 503)
+        self.house.trail.denies = None
+        self.assertEqual(self.answered("GET", "/api/tags").status, 200)
+
+    def test_no_room_for_a_list(self) -> None:
+        """A list that cannot be put on record is not given."""
+        self.house.trail.full = True
+        for method, path, body in self.EVERY[2:6]:
+            with self.subTest(path=path):
+                answer = self.answered(method, path, body)
+                self.assertEqual(answer.status, 503)
+                self.assertEqual(self.house.sink.outcomes[-1], "refused:audit_unavailable/full")
+
+    def test_recorded_before_it_is_answered(self) -> None:
+        """A list is on record, with its size, when its first byte goes out."""
+        answer = self.answered("GET", "/api/tags")
+        (note,) = self.house.trail.notes
+        self.assertEqual((note["outcome"], note["bytes_sent"]), ("ok", len(answer.body)))
+
+    def test_when(self) -> None:
+        """The record has the moment of the wall clock; the id has the same."""
+        self.answered("GET", "/api/tags")
+        (note,) = self.house.trail.notes
+        self.assertEqual((note["at"], note["day"]), (int(WALL * 1_000_000), "2023-11-14"))
+        milliseconds = int(str(note["id"]).replace("-", "")[:12], 16)
+        self.assertEqual(milliseconds, int(WALL * 1000))
+
+    def test_a_flood_of_refusals(self) -> None:
+        """Only some have a record of their own; all the others are counted in one."""
+        for _ in range(30):
+            self.answered("GET", "/api/pull")
+        self.assertEqual(len(self.house.trail.notes), 10)
+        self.house.settlement.minute_over()
+        self.assertEqual(self.house.trail.notes[10]["count"], 20)
+
+
+class AskingTests(SurfaceTestCase):
+    def test_usage(self) -> None:
+        """The caller sees his own use; that he asked is on record."""
+        answer = self.answered("GET", "/gateway/usage")
+        self.assertEqual(answer.json(), {"key": str(self.house.row.key_id)})
+        self.assertEqual(answer.headers["content-type"], "application/json")
+        self.assertEqual(self.house.sink.outcomes, ["ok"])
+        self.assertEqual(len(self.house.limiter.admitted), 1)
+
+    def test_no_database(self) -> None:
+        """Without the ledger nobody can say."""
+        self.house.usage.away = True
+        answer = self.answered("GET", "/gateway/usage")
+        self.assertEqual((answer.status, answer.json()["code"]), (503, "audit_unavailable"))
+        self.assertEqual(self.house.sink.outcomes, ["refused:audit_unavailable/database"])
+
+    def test_other_methods(self) -> None:
+        """It is read, never written."""
+        answer = self.answered("POST", "/gateway/usage", b"")
+        self.assertEqual((answer.status, answer.headers["allow"]), (405, "GET"))
+
+    def test_client_goes(self) -> None:
+        """Whoever goes before the ledger has answered has left."""
+        self.house.usage.gate.held = True
+        client = self.house.ask("GET", "/gateway/usage")
+        client.leave()
+        self.assertEqual(self.house.sink.outcomes, ["client_abort"])
+        self.house.usage.gate.release_all()
+        self.assertEqual(len(self.house.trail.notes), 1)

@@ -2,10 +2,12 @@
 
 import orjson
 
+from neuronetz_twisted.edge.answers import HttpAnswer
 from neuronetz_twisted.edge.connections import TICK_S
 from neuronetz_twisted.edge.deadlines import CUT_1_0_S, CUT_S
 from neuronetz_twisted.edge.framing import MAX_HEAD_BYTES
 from neuronetz_twisted.edge.intake import MAX_BEHIND_BYTES
+from neuronetz_twisted.testing.admission import FakeLimiter
 from neuronetz_twisted.testing.calls import made_model
 from neuronetz_twisted.testing.http import MemoryConnection
 from neuronetz_twisted.testing.upstream import chat_final, chat_frame
@@ -177,6 +179,31 @@ class RunningTests(SurfaceTestCase):
         self.assertNotIn(b"canary", answer.body)
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
         self.assertEqual(self.house.sink.outcomes, ["unknown"])
+        self.assertEqual(len(self.house.trail.records), 1)
+
+    def test_bug_before_a_ticket(self) -> None:
+        """It is on record as what it was answered; a list that was recorded is not again."""
+        for place, name, path, outcome in (
+            (FakeLimiter, "admit", "/api/chat", "refused:internal_error"),
+            (HttpAnswer, "answer", "/api/tags", "ok"),
+        ):
+            with self.subTest(path=path):
+                patch = self.patch(place, name, None)
+                method, body = ("POST", CHAT) if path == "/api/chat" else ("GET", None)
+                self.assertEqual(self.answered(method, path, body).status, 500)
+                patch.restore()
+                self.assertEqual(len(self.flushLoggedErrors(TypeError)), 1)
+                self.assertEqual(self.house.sink.outcomes[-1], outcome)
+                self.assertEqual(self.house.trail.notes[-1]["outcome"], outcome)
+        self.assertEqual(len(self.house.trail.records), 2)
+
+    def test_no_room(self) -> None:
+        """While a call would be turned away at once, only some of them cost a record."""
+        self.upstream.full = True
+        for _ in range(30):
+            answer = self.answered("POST", "/api/chat", CHAT)
+            self.assertEqual((answer.status, answer.json()["code"]), (503, "upstream_busy"))
+        self.assertEqual((self.house.trail.slots, len(self.house.trail.notes)), ([], 10))
 
 
 class DisconnectTests(SurfaceTestCase):

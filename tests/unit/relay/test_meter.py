@@ -22,6 +22,15 @@ class MeterTests(SynchronousTestCase):
         self.assertEqual(meter.frames, 1)
         self.assertEqual(meter.usage(), Usage(prompt_tokens=7, completion_tokens=9))
 
+    def test_counts_that_cannot_be(self) -> None:
+        """A model host that counts nonsense is not believed: frames and the estimate stand."""
+        expected = Usage(prompt_tokens=3, completion_tokens=1, estimated=True)
+        for wrong in (-1, 10_000_001):
+            meter = Meter(9)
+            meter.feed([chat_frame("a"), chat_final(wrong, wrong)])
+            self.assertFalse(meter.broken)
+            self.assertEqual(meter.usage(), expected)
+
     def test_unusual_frames_are_rebuilt(self) -> None:
         """A frame with fields that no client may see passes without them."""
         line = b'{"model":"m","remote_host":"h","message":{"content":"a","x":1},"done":false}'

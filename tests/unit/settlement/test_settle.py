@@ -1,43 +1,80 @@
-"""What the record says of each way that a request may go."""
+"""What the record says of each way that a request may go, and where it is kept."""
 
+from typing import Any
+from uuid import UUID
+
+from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from neuronetz_twisted.errors import InvalidApiKey
-from neuronetz_twisted.settlement.settle import Settlement
-from neuronetz_twisted.testing.calls import RecordingSink, made_arrival, made_ticket
-from neuronetz_twisted.vocabulary import End, Outcome, Usage
+from neuronetz_twisted.audit.refusals import Refusals
+from neuronetz_twisted.errors import AuditUnavailable, InvalidApiKey, NotAllowed
+from neuronetz_twisted.settlement import settle
+from neuronetz_twisted.settlement.settle import LISTS_PER_KEY, PORTION, Settlement
+from neuronetz_twisted.testing.audit import FakePrompts, FakeSlot, FakeTrail
+from neuronetz_twisted.testing.calls import (
+    REQUEST_ID,
+    RecordingSink,
+    made_arrival,
+    made_principal,
+    made_ticket,
+)
+from neuronetz_twisted.vocabulary import End, Outcome, Ticket, Usage
 
 ARRIVAL = made_arrival(route="GET /api/tags", received=1.0)
+KNOWN = made_arrival(route="GET /api/pull", received=1.0, principal=made_principal())
+OK = Outcome(
+    end=End.COMPLETE,
+    word="ok",
+    status=200,
+    usage=Usage(prompt_tokens=3, completion_tokens=2),
+    bytes_sent=9,
+    first_byte_after=0.25,
+    backend="default",
+)
 
 
-class SettlementTests(SynchronousTestCase):
+class SettlementTestCase(SynchronousTestCase):
     def setUp(self) -> None:
         """It is second three."""
         self.clock = Clock()
         self.clock.advance(3)
+        self.trail = FakeTrail()
         self.sink = RecordingSink()
-        self.settlement = Settlement(self.clock, self.sink)
-
-    def test_settled(self) -> None:
-        """An admitted call, with its cost and its time."""
-        outcome = Outcome(
-            end=End.COMPLETE,
-            word="ok",
-            status=200,
-            usage=Usage(prompt_tokens=3, completion_tokens=2),
-            bytes_sent=9,
-            first_byte_after=0.25,
-            backend="default",
+        self.prompts = FakePrompts()
+        self.settlement = Settlement(
+            clock=self.clock,
+            trail=self.trail,
+            log=self.sink,
+            prompts=self.prompts,
+            bucket_of=lambda address: address.rpartition(".")[0],
+            of_keys=Refusals(per_caller=1),
+            of_strangers=Refusals(per_caller=2),
         )
-        self.settlement.settle(made_ticket(arrival=ARRIVAL), outcome)
-        (event,) = self.sink.events
+
+    def settled(self, ticket: Ticket, outcome: Outcome = OK) -> dict[str, Any]:
+        """Settle; gives the record in the ticket's slot."""
+        self.settlement.settle(ticket, outcome)
+        slot = ticket.slot
+        assert isinstance(slot, FakeSlot)
+        assert slot.record is not None
+        return slot.record
+
+
+class SettleTests(SettlementTestCase):
+    def test_settled(self) -> None:
+        """An admitted call, with its cost and its time, in its slot and in the log."""
+        record = self.settled(made_ticket(arrival=ARRIVAL))
+        self.assertEqual(self.sink.events, [record])
+        self.assertEqual(self.trail.notes, [])
         for name, value in {
-            "id": "the-id",
+            "id": REQUEST_ID,
             "outcome": "ok",
             "status": 200,
             "prompt_tokens": 3,
             "completion_tokens": 2,
+            "charged": 5,
+            "count": 1,
             "estimated": False,
             "bytes_sent": 9,
             "first_byte_ms": 250.0,
@@ -45,17 +82,131 @@ class SettlementTests(SynchronousTestCase):
             "backend": "default",
             "model": "llama3:latest",
         }.items():
-            self.assertEqual(event[name], value, name)
+            self.assertEqual(record[name], value, name)
+        self.assertNotIn("prompt_log", record)
 
+    def test_prompt_log(self) -> None:
+        """The text of a key that asks for it is handed on; the record says what became of it."""
+        self.prompts.word = "dropped"
+        ticket = made_ticket(principal=made_principal(prompt_logging=True))
+        self.assertEqual(self.settled(ticket)["prompt_log"], "dropped")
+        self.assertEqual(self.prompts.taken, [ticket])
+
+    def test_no_prompt_log(self) -> None:
+        """That of any other key is not."""
+        self.settled(made_ticket())
+        self.assertEqual(self.prompts.taken, [])
+
+
+class NoteTests(SettlementTestCase):
     def test_not_admitted(self) -> None:
-        """Refused, answered from a list, or left: status and outcome."""
+        """Refused, answered from a list, or left: status and outcome, in the spool and the log."""
         self.settlement.refused(ARRIVAL, InvalidApiKey(why="revoked"))
         self.settlement.answered(ARRIVAL, 7)
         self.settlement.left(ARRIVAL)
-        recorded = [(event["status"], event["outcome"]) for event in self.sink.events]
+        recorded = [(event["status"], event["outcome"]) for event in self.trail.notes]
         self.assertEqual(
             recorded,
             [(401, "refused:invalid_api_key/revoked"), (200, "ok"), (499, "client_abort")],
         )
-        self.assertEqual([event["bytes_sent"] for event in self.sink.events], [0, 7, 0])
-        self.assertEqual({event["duration_ms"] for event in self.sink.events}, {2000.0})
+        self.assertEqual([event["bytes_sent"] for event in self.trail.notes], [0, 7, 0])
+        self.assertEqual({event["duration_ms"] for event in self.trail.notes}, {2000.0})
+        self.assertEqual(self.sink.events, self.trail.notes)
+
+    def test_no_room_for_a_list(self) -> None:
+        """A list that cannot be put on record is not answered, whatever the reason."""
+        for denies, why in ((None, "full"), ("io", "io")):
+            self.trail.denies, self.trail.full = denies, True
+            with self.assertRaises(AuditUnavailable) as caught:
+                self.settlement.answered(ARRIVAL, 7)
+            self.assertEqual(caught.exception.why, why)
+        self.assertEqual(self.sink.events, [])
+
+    def test_no_room_for_a_refusal(self) -> None:
+        """It is in the log all the same."""
+        self.trail.full = True
+        self.settlement.refused(ARRIVAL, InvalidApiKey(why="revoked"))
+        self.assertEqual(
+            (self.sink.outcomes, self.trail.notes), (["refused:invalid_api_key/revoked"], [])
+        )
+
+
+class CountTests(SettlementTestCase):
+    def refused(self, count: int, **changes: Any) -> None:
+        """Refuse a request so many times."""
+        for _ in range(count):
+            self.settlement.refused(made_arrival(**changes), InvalidApiKey(why="unknown"))
+
+    def counts(self) -> list[object]:
+        """Of how many refusals each record speaks."""
+        return [event["count"] for event in self.trail.notes]
+
+    def test_beyond_the_rate(self) -> None:
+        """The first ones are recorded by themselves, the others in one; the log has them all."""
+        self.refused(5)
+        self.assertEqual(self.counts(), [1, 1])
+        self.settlement.minute_over()
+        self.assertEqual(self.counts(), [1, 1, 3])
+        self.assertEqual(len(self.sink.events), 5)
+        self.settlement.minute_over()
+        self.refused(2)
+        self.assertEqual(self.counts(), [1, 1, 3, 1, 1])
+
+    def test_places(self) -> None:
+        """Strangers are counted by their bucket, those with a key by that, and apart."""
+        self.refused(1)
+        self.refused(1, address="192.0.2.2")
+        self.refused(1, address="192.0.2.3")
+        self.refused(1, address="198.51.100.1")
+        self.assertEqual(self.counts(), [1, 1, 1])
+        for _ in range(3):
+            self.settlement.refused(KNOWN, NotAllowed(why="path"))
+        self.assertEqual(self.counts(), [1] * 4)
+        self.settlement.minute_over()
+        known, stranger = self.trail.notes[4:]
+        self.assertEqual((known["key"], known["count"]), (KNOWN.principal.key, 2))  # type: ignore[union-attr] # made with one
+        self.assertEqual((stranger["address"], stranger["count"]), ("192.0.2.3", 1))
+
+    def test_lists(self) -> None:
+        """Lists of one key too; the record that counts them has the bytes of all, the log each."""
+        for _ in range(LISTS_PER_KEY + 2):
+            self.settlement.answered(KNOWN, 7)
+        self.assertEqual(self.counts(), [1] * LISTS_PER_KEY)
+        self.settlement.answered(made_arrival(principal=made_principal(key_id=UUID(int=9))), 7)
+        self.assertEqual(len(self.trail.notes), LISTS_PER_KEY + 1)
+        self.settlement.minute_over()
+        counted = self.trail.notes[-1]
+        self.assertEqual((counted["outcome"], counted["count"]), ("ok", 2))
+        self.assertEqual(counted["bytes_sent"], 14)
+        self.assertEqual(len(self.sink.events), LISTS_PER_KEY + 3)
+
+    def test_a_counted_list_is_denied(self) -> None:
+        """No list is answered while nothing can be recorded, also where it would be counted."""
+        for _ in range(LISTS_PER_KEY):
+            self.settlement.answered(KNOWN, 7)
+        self.trail.denies = "io"
+        self.assertRaises(AuditUnavailable, self.settlement.answered, KNOWN, 7)
+
+    def test_portions(self) -> None:
+        """At a minute's end only so many are written in one turn; a later end waits for all."""
+        for number in range(2 * PORTION + 5):
+            for _ in range(3):
+                self.settlement.refused(made_arrival(address=f"{number}.x"), InvalidApiKey())
+        self.trail.notes.clear()
+        turns: list[Deferred[None]] = [Deferred(), Deferred()]
+        begun = iter(turns)
+        self.patch(settle, "deferLater", lambda *_: next(begun))
+        done, again = self.settlement.minute_over(), self.settlement.minute_over()
+        for turn, written in zip(turns, (PORTION, 2 * PORTION), strict=True):
+            self.assertEqual(len(self.trail.notes), written)
+            self.assertNoResult(again)
+            turn.callback(None)
+        self.assertEqual(len(self.trail.notes), 2 * PORTION + 5)
+        self.successResultOf(done)
+        self.successResultOf(again)
+
+    def test_those_who_leave(self) -> None:
+        """A client that goes before it is admitted is no way around."""
+        for _ in range(3):
+            self.settlement.left(ARRIVAL)
+        self.assertEqual(self.counts(), [1, 1])

@@ -65,6 +65,7 @@ class BackendsTestCase(SynchronousTestCase):
             backends={name: Backend(name=name, url=f"http://{name}") for name in "ab"},
             read_timeout_s=READ_S,
             model_missing=self.model_missing,
+            check_room=lambda: None,
         )
 
     def model_missing(self) -> None:
@@ -314,12 +315,20 @@ class OwnAgentTests(SynchronousTestCase):
             backends={"a": A, "b": B},
             read_timeout_s=READ_S,
             model_missing=lambda: None,
+            check_room=self.agent.check,
         )
 
     def open(self) -> "Deferred[LineStream]":
         """Begin to open a stream on a model that both backends have."""
         ticket = evolve(made_ticket(), model=made_model(backends=("a", "b")))
         return Deferred.fromCoroutine(self.backends.open(ticket, self.asking))
+
+    def test_no_room(self) -> None:
+        """It is known beforehand whether a call would be turned away at once."""
+        for _ in range(2):
+            self.backends.check()
+            self.open()
+        self.assertRaises(UpstreamBusy, self.backends.check)
 
     def opened(self) -> "tuple[LineStream, Wire]":
         """Open a stream that stays open."""

@@ -70,8 +70,12 @@ class PoolTestCase(SynchronousTestCase):
 class LineTests(PoolTestCase):
     def test_places(self) -> None:
         """So many requests are under way and no more; as many wait; others are refused at once."""
-        answers = [self.ask() for _ in range(4)]
+        answers = []
+        for _ in range(4):
+            self.agent.check()
+            answers.append(self.ask())
         self.assertEqual(len(self.network.attempts), 2)
+        self.assertRaises(PoolFull, self.agent.check)
         self.failureResultOf(self.ask(), PoolFull)
         for answer in answers:
             self.assertNoResult(answer)
@@ -154,6 +158,7 @@ class LineLogTests(PoolTestCase):
     def test_full(self) -> None:
         """The first who is turned away is told of, with the setting; the next ones are not."""
         self.assertEqual(self.lines(), [])
+        self.assertRaises(PoolFull, self.agent.check)
         for _ in range(3):
             self.failureResultOf(self.ask(), PoolFull)
         (line,) = self.lines()

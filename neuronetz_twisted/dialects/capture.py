@@ -1,0 +1,81 @@
+"""What an answer says, heard on its way to the client, for the prompt log (SPEC 9). Pure.
+
+A writer in front of the answer's own one, so that only the answers of keys with a prompt log pay
+for it: for all others nothing stands in the way of a token.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import orjson
+from attrs import define, field
+
+from neuronetz_twisted.dialects.frames import json_texts, text_of
+from neuronetz_twisted.dialects.writers import Writer
+from neuronetz_twisted.errors import Refusal
+from neuronetz_twisted.vocabulary import Usage
+
+MAX_ANSWER_BYTES = 64 * 1024
+"""What is kept of one answer, its thinking included, in bytes of UTF-8."""
+
+
+@define
+class CapturingWriter:
+    """A `Writer` that keeps the first `limit` bytes of the text that it hands to another one."""
+
+    _writer: Writer
+    _left: int = MAX_ANSWER_BYTES
+    stream_type: bytes = field(init=False)
+    _cut: bool = field(default=False, init=False)
+    _content: list[str] = field(factory=list, init=False)
+    _thinking: list[str] = field(factory=list, init=False)
+
+    @stream_type.default
+    def _type_of_writer(self) -> bytes:
+        return self._writer.stream_type
+
+    def frames(self, lines: Sequence[bytes]) -> bytes:
+        """The other one's, once it has found nothing wrong with them."""
+        data = self._writer.frames(lines)
+        for line in lines:
+            if self._cut:
+                break
+            _, content, thinking = json_texts(line)
+            self._hear(orjson.loads(content), orjson.loads(thinking))
+        return data
+
+    def last(self, final: Mapping[str, Any], usage: Usage) -> bytes:
+        """The other one's."""
+        data = self._writer.last(final, usage)
+        self._hear(*text_of(final))
+        return data
+
+    def fault(self, refusal: Refusal, request_id: str) -> bytes:
+        """The other one's; how an answer ended is in the record already."""
+        return self._writer.fault(refusal, request_id)
+
+    def whole(self, folded: Mapping[str, Any], usage: Usage) -> bytes:
+        """The other one's."""
+        data = self._writer.whole(folded, usage)
+        self._hear(*text_of(folded))
+        return data
+
+    def said(self) -> bytes:
+        """All that was heard, as a JSON object; `cut` where there was more."""
+        return orjson.dumps(
+            {
+                "content": "".join(self._content),
+                "thinking": "".join(self._thinking),
+                "cut": self._cut,
+            }
+        )
+
+    def _hear(self, content: str, thinking: str) -> None:
+        # A model thinks before it speaks.
+        for said, kept in ((thinking, self._thinking), (content, self._content)):
+            text = said.encode()
+            if len(text) > self._left:
+                self._cut = True
+                said = text[: self._left].decode("utf-8", "ignore")  # noqa: PLW2901 - shorter
+            self._left = 0 if self._cut else self._left - len(text)
+            kept.append(said)
