@@ -17,7 +17,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from neuronetz_twisted.audit.chain import link, start
 from neuronetz_twisted.audit.record import Final
 from neuronetz_twisted.audit.retention import Step, Trimmer
-from neuronetz_twisted.audit.signers import open_signer
+from neuronetz_twisted.audit.signers import SIGNERS_FILE, SignerFile, open_signer
 from neuronetz_twisted.audit.signing import Kind
 from neuronetz_twisted.stores import audit_rows, partitions
 from neuronetz_twisted.stores.engine import service_engine
@@ -120,6 +120,8 @@ class Trail:
             months=partitions,
             signer=self.signer,
             write_checkpoint=audit_rows.write_checkpoint,
+            trusted=SignerFile(self.state_dir / SIGNERS_FILE).trusted,
+            now=time.time,
             keep_days=KEEP_DAYS,
         )
         step = self.transact(trimmer.step)

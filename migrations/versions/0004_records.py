@@ -74,6 +74,8 @@ GRANTS = """
 GRANT SELECT, INSERT ON gateway.audit_checkpoints TO gateway_app;
 GRANT SELECT, INSERT, UPDATE ON gateway.usage_by_day TO gateway_app;
 GRANT SELECT, INSERT, UPDATE, DELETE ON gateway.prompt_keys TO gateway_app;
+-- The ledger says what the records cost: lines are added to, and never taken away.
+REVOKE DELETE ON gateway.budget_usage FROM gateway_app;
 """
 
 # What a tombstone may become is checked against its record by whoever verifies; what was charged
@@ -135,6 +137,7 @@ def downgrade() -> None:
     refuse_to_lose()
     op.execute(
         """
+        GRANT DELETE ON gateway.budget_usage TO gateway_app;
         DROP FUNCTION gateway.replace_tombstone(timestamptz, uuid, jsonb);
         DROP TABLE gateway.prompt_keys, gateway.usage_by_day, gateway.audit_checkpoints;
         DROP INDEX gateway.audit_log_writer;

@@ -1,7 +1,9 @@
 """The months of `audit_log`: made ahead, dropped when they are old, by these functions only (SPEC 9).
 
 The service may call those without a date, which take today's from the server. The others have the
-work in them and belong to the owner alone: no role of the service can say what day it is.
+work in them and belong to the owner alone: no role of the service can say what day it is, nor for
+how long records are kept: `migrate` writes that down (`stores/migrate.py`). Bounds are text at some
+point, so no function depends on how a session writes time.
 """
 
 from alembic import op
@@ -11,11 +13,21 @@ down_revision = "0004"
 branch_labels = None
 depends_on = None
 
+# One row, or none before somebody has said it.
+KEEPING = """
+CREATE TABLE gateway.audit_retention (
+    only_one boolean PRIMARY KEY DEFAULT true CHECK (only_one),
+    keep_days integer NOT NULL CHECK (keep_days >= 30)
+);
+GRANT SELECT ON gateway.audit_retention TO gateway_app;
+"""
+
 # The lock on the default partition is taken before its rows are looked at: ATTACH would take it
 # too, after more rows could have come. Who writes to a month that is there does not wait for it.
 MAKE = """
 CREATE FUNCTION gateway.make_audit_partition(month date) RETURNS text
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+    SET timezone = 'UTC' SET datestyle = 'ISO, YMD' AS $$
 DECLARE
     name text := 'audit_log_' || to_char(month, 'YYYY_MM');
     starts timestamptz := month::timestamp AT TIME ZONE 'UTC';
@@ -47,15 +59,19 @@ END $$;
 """
 
 # A past month comes into being for rows of the default partition only, so that they can be dropped
-# when they are old. Rows of a day to come wait there until it has.
+# when they are old: a few at a time, each at the cost of a table, and none for a time before the
+# gateway's own. Rows of a day to come wait there until it has. A month that cannot be made keeps no
+# other from being made; the server's log says why.
 ENSURE = """
 CREATE FUNCTION gateway.ensure_audit_partitions_on(today date, months_ahead integer)
 RETURNS SETOF text
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+    SET timezone = 'UTC' SET datestyle = 'ISO, YMD' AS $$
 DECLARE
     this_month date := date_trunc('month', today::timestamp);
     wanted date;
     made text;
+    past integer := 0;
 BEGIN
     IF months_ahead NOT BETWEEN 0 AND 24 THEN
         RAISE invalid_parameter_value USING MESSAGE = 'months_ahead must be from 0 to 24';
@@ -64,23 +80,32 @@ BEGIN
     FOR wanted IN
         SELECT (this_month + make_interval(months => ahead))::date
             FROM generate_series(0, months_ahead) AS ahead
-        UNION (
-            SELECT DISTINCT date_trunc('month', started_at AT TIME ZONE 'UTC')::date AS month
+        UNION
+        SELECT date_trunc('month', started_at AT TIME ZONE 'UTC')::date
             FROM gateway.audit_log_default
-            WHERE isfinite(started_at) AND started_at < this_month::timestamp AT TIME ZONE 'UTC'
-            ORDER BY month LIMIT 24
-        )
+            WHERE started_at >= timestamptz '2000-01-01 00:00Z'
+                AND started_at < this_month::timestamp AT TIME ZONE 'UTC'
         ORDER BY 1
     LOOP
-        made := gateway.make_audit_partition(wanted);
-        IF made IS NOT NULL THEN
-            RETURN NEXT made;
-        END IF;
+        CONTINUE WHEN wanted < this_month AND past = 3;
+        BEGIN
+            made := gateway.make_audit_partition(wanted);
+        EXCEPTION
+            WHEN lock_not_available OR deadlock_detected THEN
+                RAISE;
+            WHEN OTHERS THEN
+                RAISE WARNING 'the month % of audit_log cannot be made: %', wanted, SQLERRM;
+                CONTINUE;
+        END;
+        CONTINUE WHEN made IS NULL;
+        past := past + (wanted < this_month)::integer;
+        RETURN NEXT made;
     END LOOP;
 END $$;
 
 CREATE FUNCTION gateway.ensure_audit_partitions(months_ahead integer) RETURNS SETOF text
-LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    SET timezone = 'UTC' SET datestyle = 'ISO, YMD' AS $$
     SELECT gateway.ensure_audit_partitions_on((now() AT TIME ZONE 'UTC')::date, months_ahead);
 $$;
 """
@@ -91,7 +116,8 @@ $$;
 # is no more. A trim says nothing of when the records came.
 HOLD = """
 CREATE FUNCTION gateway.audit_partition_came_before(oldest timestamptz, name text) RETURNS boolean
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+    SET timezone = 'UTC' SET datestyle = 'ISO, YMD' AS $$
 DECLARE
     found boolean;
 BEGIN
@@ -110,14 +136,18 @@ END $$;
 
 CREATE FUNCTION gateway.hold_audit_partition_on(today date, name text, keep_days integer)
 RETURNS boolean
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+    SET timezone = 'UTC' SET datestyle = 'ISO, YMD' AS $$
 DECLARE
     ends timestamptz := (
         SELECT substring(pg_get_expr(relpartbound, oid) FROM $re$ TO \\('([^']+)'\\)$re$)
         FROM pg_class JOIN pg_inherits ON inhrelid = oid
         WHERE inhparent = 'gateway.audit_log'::regclass AND relname = name
     );
-    kept interval := make_interval(days => greatest(keep_days, 30));
+    kept interval := make_interval(days => greatest(
+        hold_audit_partition_on.keep_days, 30,
+        (SELECT told.keep_days FROM gateway.audit_retention AS told)
+    ));
     oldest timestamptz := (today::timestamp - kept) AT TIME ZONE 'UTC';
 BEGIN
     PERFORM pg_advisory_xact_lock(x'6e65757061727473'::bigint);
@@ -133,7 +163,8 @@ BEGIN
 END $$;
 
 CREATE FUNCTION gateway.hold_audit_partition(name text, keep_days integer) RETURNS boolean
-LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    SET timezone = 'UTC' SET datestyle = 'ISO, YMD' AS $$
     SELECT gateway.hold_audit_partition_on((now() AT TIME ZONE 'UTC')::date, name, keep_days);
 $$;
 """
@@ -141,7 +172,8 @@ $$;
 DROP = """
 CREATE FUNCTION gateway.drop_audit_partition_on(today date, name text, keep_days integer)
 RETURNS void
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+    SET timezone = 'UTC' SET datestyle = 'ISO, YMD' AS $$
 BEGIN
     IF NOT gateway.hold_audit_partition_on(today, name, keep_days) THEN
         RAISE object_not_in_prerequisite_state
@@ -151,7 +183,8 @@ BEGIN
 END $$;
 
 CREATE FUNCTION gateway.drop_audit_partition(name text, keep_days integer) RETURNS void
-LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    SET timezone = 'UTC' SET datestyle = 'ISO, YMD' AS $$
     SELECT gateway.drop_audit_partition_on((now() AT TIME ZONE 'UTC')::date, name, keep_days);
 $$;
 """
@@ -191,7 +224,7 @@ END $$;
 
 
 def upgrade() -> None:
-    for statements in (MAKE, ENSURE, HOLD, DROP, RIGHTS):
+    for statements in (KEEPING, MAKE, ENSURE, HOLD, DROP, RIGHTS):
         op.execute(statements)
     op.execute("SELECT gateway.ensure_audit_partitions(2)")
 
@@ -207,6 +240,7 @@ def downgrade() -> None:
             gateway.ensure_audit_partitions(integer),
             gateway.ensure_audit_partitions_on(date, integer),
             gateway.make_audit_partition(date);
+        DROP TABLE gateway.audit_retention;
         """
     )
     op.execute(MERGE)

@@ -132,7 +132,7 @@ class Anchors:
 
     def _take(self, signed: Signed) -> bool:
         """Note what was said; False where its signer has not said it, so that it is forged."""
-        statement = _authentic(signed)
+        statement = authentic(signed)
         if statement is None:
             return False
         digest = signed.digest
@@ -161,7 +161,7 @@ class Anchors:
             yield Finding(what="checkpoint", text=f"{more} more signers are not known here")
 
 
-def _authentic(signed: Signed) -> Statement | None:
+def authentic(signed: Signed) -> Statement | None:
     """What was said, if its signer has said it and the columns beside it say the same."""
     try:
         statement = Statement.decoded(signed.statement)

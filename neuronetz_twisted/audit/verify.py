@@ -7,7 +7,7 @@ was signed to be. Rows behind the last checkpoint are only chained, not signed: 
 made anew with all its hashes is not noticed before the next checkpoint (SPEC 9).
 """
 
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Container, Generator, Iterable, Iterator, Sequence
 from itertools import groupby, islice
 from operator import itemgetter
 from typing import Any
@@ -20,6 +20,7 @@ from neuronetz_twisted.audit.breaks import Break, findings_of
 from neuronetz_twisted.audit.chain import link, start
 from neuronetz_twisted.audit.findings import Finding, What, counted, first_of_each
 from neuronetz_twisted.audit.record import Final, row_of
+from neuronetz_twisted.audit.storable import is_storable
 from neuronetz_twisted.audit.tombstones import DEAD_LETTER, tombstone_of
 
 LEADING = ("writer", "seq", "chain_hash", "record", "id", "outcome")
@@ -49,17 +50,22 @@ class Tally:
 
 
 class Columns:
-    """Compares the columns of a row with what its record says."""
+    """Compares the columns of a row with what its record says.
 
-    def __init__(self, names: Sequence[str]) -> None:
+    A tombstone is right where `letters` have its record, or where PostgreSQL would refuse that
+    one: any other row was emptied by somebody. Every one is right where `letters` is None.
+    """
+
+    def __init__(self, names: Sequence[str], letters: Container[Final] | None) -> None:
         self._names = names
+        self._letters = letters
         self._values_of = itemgetter(*names)
 
     def wrong(self, row: Row) -> list[str]:
         """The columns that say something else; all of them where there is no record."""
         final = Final(row[_WRITER], row[_SEQ], row[_HASH], row[_RECORD])
         values = tuple(row)
-        if row[_OUTCOME] == DEAD_LETTER and self._values_of(tombstone_of(final)) == values:
+        if row[_OUTCOME] == DEAD_LETTER and self._is_dead(final, values):
             return []
         try:
             expected = self._values_of(row_of(final))
@@ -70,16 +76,26 @@ class Columns:
         pairs = zip(self._names, expected, values, strict=True)
         return [name for name, said, value in pairs if said != value]
 
+    def _is_dead(self, final: Final, values: tuple[Any, ...]) -> bool:
+        if self._values_of(tombstone_of(final)) != values:
+            return False
+        return self._letters is None or final in self._letters or not is_storable(final)
+
 
 def verify(
-    rows: Iterable[Row], columns: Sequence[str], anchors: Anchors, tally: Tally
+    rows: Iterable[Row],
+    columns: Sequence[str],
+    anchors: Anchors,
+    tally: Tally,
+    letters: Container[Final] = (),
 ) -> Iterator[Finding]:
     """What is wrong with the rows, and what is missing.
 
     Rows come by writer and number; `columns` are the names of what they hold, `LEADING` first.
-    `anchors` have gathered all that was signed. What was read is added to `tally`.
+    `anchors` have gathered all that was signed, and `letters` are the records that were refused.
+    What was read is added to `tally`.
     """
-    compare = Columns(columns)
+    compare = Columns(columns, letters)
     missing = dict(anchors.chains)
     foreign = anchors.foreign
     for writer, own in groupby(rows, itemgetter(_WRITER)):

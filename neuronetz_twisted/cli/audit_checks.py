@@ -22,7 +22,7 @@ from neuronetz_twisted.cli.options import json_option
 from neuronetz_twisted.cli.output import Fault, note, printable, show_json, show_one
 from neuronetz_twisted.cli.session import database, loaded
 from neuronetz_twisted.config import Settings
-from neuronetz_twisted.stores import audit_reading, audit_rows
+from neuronetz_twisted.stores import audit_reading, audit_rows, ledger_reading
 
 T = TypeVar("T")
 
@@ -86,6 +86,7 @@ class _Check:
         self._anchors = anchors
         self._as_json = as_json
         self._tally = Tally()
+        self._letters = settings.state_dir / DEAD_LETTERS
         self.findings: list[Finding] = []
 
     def __call__(self, connection: Connection) -> None:
@@ -97,8 +98,12 @@ class _Check:
         self._tell(self._anchors.gather(audit_reading.statements(connection), published))
         if size is None:
             self._tell(self._without_file())
+        # Behind the statement that fixes what is seen: a letter is there before its tombstone.
+        letters = {letter.final for letter in _read(read_letters(self._letters))}
         rows = audit_reading.chains(connection)
-        self._tell(verified(rows, audit_reading.VERIFIED, self._anchors, self._tally))
+        columns = audit_reading.VERIFIED
+        self._tell(verified(rows, columns, self._anchors, self._tally, letters))
+        self._tell(ledger_reading.differences(connection))
 
     def conclude(self) -> None:
         """Say what was read, and what it cannot prove."""

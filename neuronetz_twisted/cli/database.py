@@ -29,13 +29,14 @@ def migrate(*, revision: str, yes: bool, as_json: bool) -> None:
     target = revisions[-1] if revision == migrations.HEAD else revision
     if target not in revisions:
         raise Fault(f"there is no revision {revision!r}; there are: {', '.join(revisions)}, head")
-    with database_faults(), _admin_url(loaded().settings) as url:
+    settings = loaded().settings
+    with database_faults(), _admin_url(settings) as url:
         before = migrations.current(url) or BASE
         if revisions.index(target) < revisions.index(before):
             confirm(f"Go back from {before} to {target} and lose what it stored?", yes=yes)
             migrations.downgrade(url, target)
         else:
-            migrations.upgrade(url, target)
+            migrations.upgrade(url, target, keep_days=settings.audit_retention_days)
     show_one({"before": before, "now": target}, as_json=as_json)
 
 

@@ -9,13 +9,15 @@ from contextlib import contextmanager
 from alembic import command
 from alembic.config import Config
 from alembic.util import CommandError
-from sqlalchemy import Connection, create_engine
+from sqlalchemy import Connection, create_engine, inspect
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.pool import NullPool
 
 from neuronetz_twisted.config import Settings
 from neuronetz_twisted.stores.engine import database_url, peer_arguments
 from neuronetz_twisted.stores.faults import DatabaseFault, first_line, plain_faults
 from neuronetz_twisted.stores.revisions import revision_of, scripts
+from neuronetz_twisted.stores.tables import audit_retention
 from neuronetz_twisted.variables import EMBEDDED
 
 HEAD = "head"
@@ -32,14 +34,19 @@ def owner_url(settings: Settings) -> str:
     return url
 
 
-def upgrade(admin_url: str, revision: str = HEAD) -> None:
+def upgrade(admin_url: str, revision: str = HEAD, *, keep_days: int | None = None) -> None:
     """Apply what is missing up to `revision`, in one transaction; a second caller waits.
+
+    Then write down that the database drops no record younger than `keep_days` (SPEC 9), which no
+    session of the service can change; None leaves what is there.
 
     Raises `DatabaseFault`, with nothing changed, where the server cannot be reached, the role may
     not do it, a newer version has migrated the database, or a lock is not to be had in time.
     """
     with _configured(admin_url) as config:
         command.upgrade(config, revision)
+        if keep_days is not None:
+            _keep(config.attributes["connection"], keep_days)
 
 
 def downgrade(admin_url: str, revision: str) -> None:
@@ -52,6 +59,18 @@ def current(admin_url: str) -> str | None:
     """The revision that the database is at, None before the first. Raises as above."""
     with _connected(admin_url) as connection:
         return revision_of(connection)
+
+
+def _keep(connection: Connection, days: int) -> None:
+    # An older revision drops nothing.
+    if inspect(connection).has_table(audit_retention.name, schema=audit_retention.schema):
+        said = insert(audit_retention).values(keep_days=days)
+        connection.execute(
+            said.on_conflict_do_update(
+                index_elements=["only_one"], set_={"keep_days": said.excluded.keep_days}
+            )
+        )
+        connection.commit()
 
 
 @contextmanager

@@ -4,18 +4,21 @@ They are made and dropped by functions of the database, which decide for themsel
 dropped (`migrations/versions/0005_partitions.py`). What is here runs as the service's role.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from uuid import UUID
 
-from attrs import frozen
+from attrs import fields, frozen
 from psycopg.errors import LockNotAvailable
-from sqlalchemy import Connection, func, select, text
+from sqlalchemy import ColumnElement, Connection, func, select, text
 from sqlalchemy.exc import OperationalError
 
 from neuronetz_twisted.audit.retention import MonthsInUse
-from neuronetz_twisted.stores.tables import audit_log
+from neuronetz_twisted.audit.signing import Signed
+from neuronetz_twisted.audit.verify import Row
+from neuronetz_twisted.stores.audit_reading import VERIFIED
+from neuronetz_twisted.stores.tables import audit_checkpoints, audit_log
 
 MONTHS_AHEAD = 2
 """How many months are made before they begin."""
@@ -26,7 +29,13 @@ LEAST_DAYS = 30
 # Moving rows or reading a whole month may take longer than any statement of a request.
 _PATIENCE = text("SET LOCAL statement_timeout = '10min'")
 
-# The bounds as the server writes them, in the session's zone; the default partition has none.
+_AT_ONCE = 1000
+_SIGNED = tuple(audit_checkpoints.c[each.name] for each in fields(Signed))
+
+# The bounds are read as the server writes them, whatever the login's own settings are.
+_PLAIN_TIMES = (text("SET LOCAL TimeZone = 'UTC'"), text("SET LOCAL DateStyle = 'ISO, YMD'"))
+
+# The default partition has no bounds.
 _PARTITIONS = text(
     r"""
     SELECT name, bounds[1]::timestamptz AS starts, bounds[2]::timestamptz AS ends
@@ -55,20 +64,6 @@ class Partition:
     ends: datetime
 
 
-@frozen(kw_only=True)
-class Span:
-    """The records `first` to `last` of one writer, without a gap; `last_hash` is that of the last.
-
-    A writer may have several in one month: records are numbered when they end and filed under the
-    month in which they began.
-    """
-
-    writer: UUID
-    first: int
-    last: int
-    last_hash: bytes
-
-
 def ensure(connection: Connection, months_ahead: int = MONTHS_AHEAD) -> list[str]:
     """Make this month's partition and the next ones; returns the names of those that are new.
 
@@ -83,6 +78,8 @@ def ensure(connection: Connection, months_ahead: int = MONTHS_AHEAD) -> list[str
 
 def months(connection: Connection) -> list[Partition]:
     """All partitions but the default one, the oldest first."""
+    for setting in _PLAIN_TIMES:
+        connection.execute(setting)
     return [
         Partition(row.name, row.starts.astimezone(UTC), row.ends.astimezone(UTC))
         for row in connection.execute(_PARTITIONS)
@@ -107,33 +104,46 @@ def hold(connection: Connection, partition: Partition, keep_days: int) -> bool:
         return bool(connection.execute(held).scalar_one())
 
 
-def spans(connection: Connection, partition: Partition) -> list[Span]:
-    """What a month holds, by writer: what is to be signed before it is dropped."""
+def columns() -> Sequence[str]:
+    """The names of what `rows` gives, in its order."""
+    return VERIFIED
+
+
+def rows(connection: Connection, partition: Partition) -> Iterator[Row]:
+    """What a month holds, by writer and number, as it comes: it need not fit into memory."""
     connection.execute(_PATIENCE)
-    within = (audit_log.c.started_at >= partition.starts, audit_log.c.started_at < partition.ends)
-    number = func.row_number().over(partition_by=audit_log.c.writer, order_by=audit_log.c.seq)
-    numbered = (
-        select(audit_log.c.writer, audit_log.c.seq, (audit_log.c.seq - number).label("island"))
-        .where(*within)
-        .subquery()
-    )
-    span = (
-        select(
-            numbered.c.writer,
-            func.min(numbered.c.seq).label("first"),
-            func.max(numbered.c.seq).label("last"),
-        )
-        .group_by(numbered.c.writer, numbered.c.island)
-        .subquery()
-    )
-    at_its_end = (audit_log.c.writer == span.c.writer) & (audit_log.c.seq == span.c.last)
     statement = (
-        select(span, audit_log.c.chain_hash.label("last_hash"))
-        .join(audit_log, at_its_end)
-        .where(*within)
-        .order_by(span.c.writer, span.c.first)
+        select(*(audit_log.c[name] for name in VERIFIED))
+        .where(*_within(partition))
+        .order_by(audit_log.c.writer, audit_log.c.seq)
+        .execution_options(yield_per=_AT_ONCE)
     )
-    return [Span(**row) for row in connection.execute(statement).mappings()]
+    with connection.execute(statement) as found:
+        yield from found
+
+
+def hash_before(connection: Connection, writer: UUID, seq: int) -> bytes | None:
+    """The hash of a writer's record `seq` - 1: of its row, else of what was signed there."""
+    for table in (audit_log, audit_checkpoints):
+        at = (table.c.writer == writer) & (table.c.seq == seq - 1)
+        found: bytes | None = connection.execute(select(table.c.chain_hash).where(at)).scalar()
+        if found is not None:
+            return found
+    return None
+
+
+def statements(connection: Connection, writer: UUID, *, first: int, last: int) -> Iterator[Signed]:
+    """What was signed of a chain, but for trims: from `last` on, then down from there to `first`.
+
+    Whose word they are is for the caller to find out.
+    """
+    of_writer = (audit_checkpoints.c.writer == writer) & (audit_checkpoints.c.kind != "trim")
+    seq = audit_checkpoints.c.seq
+    for within, order in ((seq >= last, seq.asc()), (seq.between(first, last - 1), seq.desc())):
+        statement = select(*_SIGNED).where(of_writer, within).order_by(order)
+        with connection.execute(statement.execution_options(yield_per=_AT_ONCE)) as found:
+            for row in found:
+                yield Signed(**row._mapping)  # noqa: SLF001 - its public name begins so
 
 
 def drop(connection: Connection, partition: Partition, keep_days: int) -> None:
@@ -144,6 +154,11 @@ def drop(connection: Connection, partition: Partition, keep_days: int) -> None:
     """
     with _locking():
         connection.execute(select(func.gateway.drop_audit_partition(partition.name, keep_days)))
+
+
+def _within(partition: Partition) -> tuple[ColumnElement[bool], ...]:
+    begun = audit_log.c.started_at
+    return begun >= partition.starts, begun < partition.ends
 
 
 @contextmanager

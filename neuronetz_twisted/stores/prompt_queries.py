@@ -261,10 +261,13 @@ def _current_key(connection: Connection, tenant_id: UUID, sealer: Sealer) -> Dat
         .order_by(prompt_keys.c.version.desc())
         .limit(1)
     )
-    while (row := connection.execute(mine).one_or_none()) is None:
-        newest = select(func.max(prompt_keys.c.version)).where(prompt_keys.c.tenant_id == tenant_id)
+    newest = select(func.max(prompt_keys.c.version)).where(prompt_keys.c.tenant_id == tenant_id)
+    while True:
+        # Asked first: a key that another gateway makes in between is found, or has this version.
         version = (connection.execute(newest).scalar_one() or 0) + 1
-        # Where another gateway makes the same version at this moment, one of the two is kept.
+        row = connection.execute(mine).one_or_none()
+        if row is not None:
+            return DataKey(**row._mapping)  # noqa: SLF001 - its public name
         connection.execute(
             upsert(prompt_keys)
             .values(
@@ -275,7 +278,6 @@ def _current_key(connection: Connection, tenant_id: UUID, sealer: Sealer) -> Dat
             )
             .on_conflict_do_nothing()
         )
-    return DataKey(**row._mapping)  # noqa: SLF001 - its public name
 
 
 def _data_keys() -> Select[Any]:

@@ -183,6 +183,13 @@ audit_checkpoints = Table(
     Column("created_at", _MOMENT, nullable=False, server_default=_NOW),
 )
 
+audit_retention = Table(
+    "audit_retention",
+    metadata,
+    Column("only_one", Boolean, primary_key=True, server_default=text("true")),
+    Column("keep_days", Integer, nullable=False),
+)
+
 usage_by_day = Table(
     "usage_by_day",
     metadata,

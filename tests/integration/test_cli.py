@@ -140,6 +140,7 @@ class KeyTests(CommandCase):
                 "name": "ci",
                 "scopes": ["chat", "raw"],
                 "expires_at": "2127-01-31T00:00:00Z",
+                "log_prompts": False,
             },
         )
         record = self.stored(parsed.prefix)
@@ -185,6 +186,7 @@ class KeyTests(CommandCase):
                 "status": "active",
                 "allow_all_models": None,
                 "models": None,
+                "log_prompts": False,
                 "expires_at": None,
                 "last_used_at": None,
             },

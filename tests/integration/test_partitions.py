@@ -18,7 +18,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from neuronetz_twisted.audit.retention import MonthsInUse
 from neuronetz_twisted.stores import migrate, partitions
 from neuronetz_twisted.stores.engine import service_engine
-from neuronetz_twisted.stores.partitions import Partition, Span
+from neuronetz_twisted.stores.partitions import Partition
 from tests.servers import DatabaseUrls, admin_connection, new_database, service_connection
 
 WRITERS = (
@@ -148,6 +148,53 @@ class Making(PartitionCase):
         self.assertEqual(made, ["audit_log_2030_01", "audit_log_2031_05", "audit_log_2031_06"])
         self.assertEqual(self.where(), {"audit_log_2030_01": 1, "audit_log_default": 2})
 
+    def test_one_row_is_no_hindrance(self) -> None:
+        """A date that no gateway knows makes no month, and keeps none from being made."""
+        for seq, at in enumerate(("0044-03-15 BC", "0044-03-15", "1999-12-31 23:59Z")):
+            add(self.service, at, seq)
+        add(self.service, "2000-01-01Z", 9)
+        self.assertEqual(
+            self.ensure_on(date(2031, 5, 7), 0), ["audit_log_2000_01", "audit_log_2031_05"]
+        )
+        self.assertEqual(self.where(), {"audit_log_2000_01": 1, "audit_log_default": 3})
+
+    def test_few_past_months_at_once(self) -> None:
+        """Three past months are made by a call, the oldest first; the others by the next ones."""
+        for month in range(1, 9):
+            add(self.service, f"2030-{month:02}-15Z", month)
+        counts = [len(self.ensure_on(date(2031, 5, 7), 1)) for _ in range(4)]
+        self.assertEqual(counts, [5, 3, 2, 0])
+
+    def test_a_month_that_cannot_be_made(self) -> None:
+        """What stands in the way of one month stands in the way of no other."""
+        self.owner.execute(
+            "CREATE TABLE gateway.audit_log_2031_05 (x int);"
+            "CREATE TABLE gateway.audit_log_2030_01 (x int)"
+        )
+        for month in range(1, 6):
+            add(self.service, f"2030-{month:02}-15Z", month)
+        self.assertEqual(
+            self.ensure_on(date(2031, 5, 7), 1),
+            [*(f"audit_log_2030_{month:02}" for month in (2, 3, 4)), "audit_log_2031_06"],
+        )
+
+    def test_any_session(self) -> None:
+        """How a session writes time changes neither what is made nor what may be dropped."""
+        # A zone whose name is the offset of another one: who reads what it wrote is misled.
+        self.owner.execute("SET TimeZone = '<+05>-3'")
+        for style in ("SQL, DMY", "German", "Postgres, MDY"):
+            self.owner.execute(f"SET DateStyle = '{style}'")
+            self.ensure_on(date(2031, 2, 7), 0)
+            (month,) = (each for each in self.months() if each.name == "audit_log_2031_02")
+            self.assertEqual(month.starts, datetime(2031, 2, 1, tzinfo=UTC))
+            with self.connection() as connection:
+                for setting in ("TimeZone = '<+05>-3'", f"DateStyle = '{style}'"):
+                    connection.execute(text(f"SET {setting}"))
+                self.assertIn(month, partitions.months(connection))
+            with self.assertRaises(ObjectNotInPrerequisiteState):
+                self.drop_on(date(2031, 3, 30), "audit_log_2031_02", 30)
+            self.drop_on(date(2031, 3, 31), "audit_log_2031_02", 30)
+
     def test_a_month_has_all_that_the_record_has(self) -> None:
         """Key, indexes and checks hold in a new month, and the service has no right of its own."""
         self.ensure_on(date(2031, 5, 7), 0)
@@ -243,6 +290,29 @@ class Dropping(PartitionCase):
         self.drop_on(date(2031, 5, 12), "audit_log_2031_01", 100)
         self.assertNotIn("audit_log_2031_01", [month.name for month in self.months()])
 
+    def test_the_operator_s_days(self) -> None:
+        """What was written down with the migration is kept, whatever the service asks for."""
+        migrate.upgrade(self.urls.admin_url, keep_days=400)
+        migrate.upgrade(self.urls.admin_url, keep_days=100)
+        self.ensure_on(date(2031, 1, 1), 0)
+        with self.assertRaises(ObjectNotInPrerequisiteState):
+            self.drop_on(date(2031, 5, 11), "audit_log_2031_01", 30)
+        with self.assertRaises(ObjectNotInPrerequisiteState):
+            self.drop_on(date(2031, 5, 12), "audit_log_2031_01", 101)
+        self.drop_on(date(2031, 5, 12), "audit_log_2031_01", 30)
+        self.assertEqual(
+            self.service.execute("SELECT keep_days FROM gateway.audit_retention").fetchall(),
+            [(100,)],
+        )
+
+    def test_days_of_an_older_revision(self) -> None:
+        """A revision without months has no place for them."""
+        migrate.downgrade(self.urls.admin_url, "0004")
+        migrate.upgrade(self.urls.admin_url, "0004", keep_days=400)
+        migrate.upgrade(self.urls.admin_url, keep_days=400)
+        rows = self.owner.execute("SELECT keep_days FROM gateway.audit_retention").fetchall()
+        self.assertEqual(rows, [(400,)])
+
     def test_drops_months_only(self) -> None:
         """Neither the default partition nor any other table goes this way."""
         for name in ("audit_log_default", "audit_log", "tenants", "nothing", "x; DROP TABLE y"):
@@ -282,12 +352,12 @@ class Dropping(PartitionCase):
 
     def test_a_clock_in_the_past(self) -> None:
         """Records that came today are kept, whatever their dates, and however old others are."""
-        add(self.service, "1970-01-01Z", 1)
+        add(self.service, "2001-01-01Z", 1)
         sign(self.owner, "now", 1)
         with self.connection() as connection:
             partitions.ensure(connection)
             (month,) = partitions.expired(connection, 365)
-            self.assertEqual(month.name, "audit_log_1970_01")
+            self.assertEqual(month.name, "audit_log_2001_01")
             self.assertFalse(partitions.hold(connection, month, 365))
             with self.assertRaises(DBAPIError) as caught:
                 partitions.drop(connection, month, 365)
@@ -376,37 +446,50 @@ class Dropping(PartitionCase):
         self.assertEqual(self.where(), {"audit_log_2020_02": 1})
 
 
-class Spans(PartitionCase):
-    """What a month holds, before it is dropped."""
+class Reading(PartitionCase):
+    """What a month holds, and what is known of it, before it is dropped."""
 
-    def test_spans(self) -> None:
-        """Each run of numbers of a writer, with the link of its last record; no other month's."""
-        for seq in (1, 2, 3, 6, 7):
+    def test_rows(self) -> None:
+        """All rows of a month by writer and number, and no other month's."""
+        for seq in (7, 2, 1, 3):
             add(self.service, "2020-02-15Z", seq)
-        for seq in (4, 5):
-            add(self.service, "2020-03-15Z", seq)
+        add(self.service, "2020-03-15Z", 4)
         add(self.service, "2020-02-20Z", 9, WRITERS[1])
         with self.connection() as connection:
             partitions.ensure(connection)
             february, march = partitions.expired(connection, 365)
+            held = [row[:3] for row in partitions.rows(connection, february)]
             self.assertEqual(
-                partitions.spans(connection, february),
-                [
-                    Span(writer=WRITERS[0], first=1, last=3, last_hash=b"3"),
-                    Span(writer=WRITERS[0], first=6, last=7, last_hash=b"7"),
-                    Span(writer=WRITERS[1], first=9, last=9, last_hash=b"9"),
-                ],
+                held,
+                [(WRITERS[0], seq, b"%d" % seq) for seq in (1, 2, 3, 7)] + [(WRITERS[1], 9, b"9")],
             )
-            self.assertEqual(
-                partitions.spans(connection, march),
-                [Span(writer=WRITERS[0], first=4, last=5, last_hash=b"5")],
-            )
+            self.assertEqual([row[1] for row in partitions.rows(connection, march)], [4])
+            this_month = partitions.months(connection)[-1]
+            self.assertEqual(list(partitions.rows(connection, this_month)), [])
+            names = partitions.columns()
+            self.assertEqual(len(names), len(next(partitions.rows(connection, march))))
+            self.assertEqual(names[:4], ("writer", "seq", "chain_hash", "record"))
 
-    def test_empty_month(self) -> None:
-        """A month without records has nothing to sign."""
+    def test_hash_before(self) -> None:
+        """It is that of the row before, else what was signed for it, else nobody knows."""
+        add(self.service, "2020-03-15Z", 4)
+        sign(self.owner, "now", 5, kind="trim")
         with self.connection() as connection:
-            month = partitions.months(connection)[0]
-            self.assertEqual(partitions.spans(connection, month), [])
+            before = [partitions.hash_before(connection, WRITERS[0], seq) for seq in (5, 6, 7)]
+            self.assertEqual(before, [b"4", b"", None])
+            self.assertIsNone(partitions.hash_before(connection, WRITERS[1], 5))
+
+    def test_statements(self) -> None:
+        """Those on the last record and behind it come first, then those before; no trims."""
+        for seq in (2, 9, 4, 6, 5, 7):
+            sign(self.owner, "now", seq)
+        sign(self.owner, "now", 7, kind="trim")
+        with self.connection() as connection:
+            found = partitions.statements(connection, WRITERS[0], first=4, last=6)
+            self.assertEqual([each.seq for each in found], [6, 7, 9, 5, 4])
+            self.assertEqual(
+                list(partitions.statements(connection, WRITERS[1], first=1, last=9)), []
+            )
 
 
 class GoingBack(PartitionCase):

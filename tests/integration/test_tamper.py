@@ -1,14 +1,19 @@
 """What the database's owner does to the record behind the gateway's back, and how it is called."""
 
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from psycopg import sql
 from twisted.trial.unittest import SynchronousTestCase
 
 from neuronetz_twisted.audit.chain import link
+from neuronetz_twisted.audit.dead_letters import DEAD_LETTERS, DeadLetters, Letter
 from neuronetz_twisted.audit.record import Final, row_of
+from neuronetz_twisted.audit.retention import Step
 from neuronetz_twisted.stores import audit_rows
-from tests.audit_trail import LONG_AGO, OTHER, WRITER, Trail
+from tests.audit_trail import LONG_AGO, OTHER, WRITER, Trail, record_bytes
+from tests.tenants import KEY, TENANT
 
 MINE = f"writer = '{WRITER}'"
 
@@ -71,14 +76,103 @@ class LawfulTests(TamperCase):
     def test_dead_letter(self) -> None:
         """A dead letter is told, and is no finding, before and after it was put back."""
         finals = self.trail.finals(1)
+        letters = DeadLetters(self.trail.state_dir / DEAD_LETTERS)
+        letters.keep([Letter(final=finals[0], reason="DataError")])
         self.trail.transact(lambda connection: audit_rows.write_tombstones(connection, finals))
         self.assertEqual(self.trail.json("verify")["dead_letters"], 1)
         self.assertIn("1 records are dead letters", self.trail.audit("verify").stderr)
         self.trail.transact(lambda connection: audit_rows.replace_tombstone(connection, finals[0]))
         self.assertEqual(self.trail.json("verify")["dead_letters"], 0)
 
+    def test_ledger(self) -> None:
+        """What records cost is what the ledger has, also when old months are gone."""
+        for ago in (timedelta(), timedelta(days=1), LONG_AGO):
+            self.trail.write(self.trail.finals(3, ago=ago, tenant=TENANT, key=KEY))
+        self.assertEqual(self.trail.found(), [])
+        while self.trail.retain().dropped:
+            pass
+        self.assertEqual(self.trail.found(), [])
+
 
 class TamperTests(TamperCase):
+    def test_young_row_with_an_old_date(self) -> None:
+        """Retention signs nothing away for its date, drops nothing, and it is found."""
+        self.alter(
+            f"UPDATE gateway.audit_log SET started_at = '2020-01-01Z' WHERE {MINE} AND seq = 20"
+        )
+        count = self.count()
+        step = self.trail.retain()
+        self.assertEqual([each.seq for each in step.signed], [10])
+        (kept,) = step.kept
+        self.assertIn("audit_log_2020_01 stays: record 20 of writer", kept)
+        self.assertEqual(self.count(), count - 10)
+        self.assertEqual(self.trail.found(), [("changed", 20)])
+
+    def test_old_placeholders_for_young_rows(self) -> None:
+        """Old records under the numbers and links of young ones are not signed away."""
+        self.alter(f"DELETE FROM gateway.audit_log WHERE {MINE} AND seq IN (20, 24, 25)")
+        long_ago = datetime(2020, 1, 1, tzinfo=UTC)
+        for seq in (20, 24, 25):
+            data = record_bytes(UUID(int=seq), long_ago)
+            self._insert(row_of(Final(WRITER, seq, self.hash_of(seq), data)))
+        for _ in range(2):
+            step = self.trail.retain()
+            (kept,) = step.kept
+            self.assertRegex(kept, "audit_log_2020_01 stays: record 2[05] of .* does not follow")
+        self.assertEqual({seq for _, seq in self.trail.found()}, {20, 24, 25})
+
+    def test_records_to_come(self) -> None:
+        """Nothing is signed away behind what was signed, so no record to come can be erased."""
+        data = record_bytes(UUID(int=41), datetime(2020, 1, 1, tzinfo=UTC))
+        self._insert(row_of(Final(WRITER, 41, link(self.hash_of(40), data), data)))
+        signed = [(each.seq, step.dropped) for step in self.steps() for each in step.signed]
+        self.assertEqual([seq for seq, _ in signed], [10])
+        self.trail.write(self.trail.finals(5))
+        self.alter(f"DELETE FROM gateway.audit_log WHERE {MINE} AND seq > 40")
+        self.assertEqual(self.trail.found(), [("removed", 41)])
+
+    def test_emptied_row(self) -> None:
+        """A row that somebody made a tombstone, though nothing refused its record, is named."""
+        fields = (
+            *("client_id", "key_prefix", "dialect", "model", "backend", "address", "status"),
+            *("first_byte_ms", "duration_ms", "user_agent"),
+        )
+        emptied = ", ".join(f"{name} = NULL" for name in fields)
+        self.alter(
+            f"UPDATE gateway.audit_log SET {emptied}, route = '', outcome = 'dead_letter'"
+            f" WHERE {MINE} AND seq = 20"
+        )
+        self.assertEqual(self.trail.found(), [("changed", 20)])
+
+    def test_ledger(self) -> None:
+        """A line of the ledger that was changed, added or taken away is named."""
+        self.trail.write(self.trail.finals(3, tenant=TENANT, key=KEY))
+        for change, count in (
+            ("UPDATE gateway.budget_usage SET tokens = 1 WHERE period = 'day'", 2),
+            ("UPDATE gateway.budget_usage SET tokens = 1 WHERE period = 'total'", 2),
+            ("DELETE FROM gateway.budget_usage WHERE scope_kind = 'key'", 3),
+            (f"INSERT INTO gateway.budget_usage VALUES ('key', '{KEY}', 'day', '2020-1-1', 5)", 1),
+        ):
+            with self.subTest(change=change):
+                self.alter("CREATE TEMP TABLE ledger AS SELECT * FROM gateway.budget_usage")
+                self.alter(change)
+                self.assertEqual(self.trail.found(), [("changed", None)] * count)
+                self.alter(
+                    "DELETE FROM gateway.budget_usage;"
+                    "INSERT INTO gateway.budget_usage SELECT * FROM ledger; DROP TABLE ledger"
+                )
+        self.assertEqual(self.trail.found(), [])
+
+    def test_ledger_all_wrong(self) -> None:
+        """Of a ledger that is all wrong the first lines are told, and how many more there are."""
+        self.alter(
+            "INSERT INTO gateway.budget_usage SELECT 'key', gen_random_uuid(), 'total',"
+            " '1970-01-01', 5 FROM generate_series(1, 30)"
+        )
+        result = self.trail.audit("verify")
+        self.assertIn("the ledger has 10 such lines more", result.stdout)
+        self.assertRegex(result.stdout, "has 5 tokens of key .* in all, and its records 0")
+
     def test_every_column(self) -> None:
         """A change of any column of a row is named at that row."""
         texts = ("client_id", "key_prefix", "route", "dialect", "model", "backend", "address")
@@ -193,6 +287,20 @@ class TamperTests(TamperCase):
         self.assertEqual(self.trail.found(), [("checkpoint", 10)])
         (self.trail.state_dir / "audit-checkpoints.jsonl").unlink()
         self.assertEqual(self.trail.found(), [("checkpoint", None), ("removed", 1)])
+
+    def count(self) -> int:
+        """How many rows there are."""
+        row = self.trail.owner.execute("SELECT count(*) FROM gateway.audit_log").fetchone()
+        return 0 if row is None else int(row[0])
+
+    def hash_of(self, seq: int) -> bytes:
+        """The link of one of the first writer's records."""
+        return self.trail.chains[WRITER][seq - 1].chain_hash
+
+    def steps(self) -> Iterator[Step]:
+        """Retention, until nothing is left to drop."""
+        while (step := self.trail.retain()).dropped:
+            yield step
 
     def _insert(self, row: dict[str, object]) -> None:
         statement = sql.SQL("INSERT INTO gateway.audit_log ({}) VALUES ({})").format(

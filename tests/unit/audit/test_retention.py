@@ -1,10 +1,11 @@
 """When retention looks, what it does then, and what it keeps for later."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 from uuid import UUID
 
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 from twisted.internet.defer import Deferred, fail, maybeDeferred
 from twisted.internet.task import Clock
 from twisted.logger import LogLevel, capturedLogs
@@ -19,11 +20,15 @@ from neuronetz_twisted.audit.retention import (
 )
 from neuronetz_twisted.audit.signing import Signed
 from neuronetz_twisted.errors import DatabaseUnavailable
-from tests.unit.audit.chains import chain_of, signed
+from tests.unit.audit.chains import AT, COLUMNS, KEY, Row, chain_of, row, rows, signed
 
 T = TypeVar("T")
 
 CONNECTION: Any = object()
+BEGUN = datetime.fromtimestamp(AT / 1_000_000, UTC)
+KEEP_DAYS = 99
+OLD = (BEGUN + timedelta(days=KEEP_DAYS, hours=1)).timestamp()
+WRITERS = (UUID(int=3), UUID(int=4))
 
 
 @frozen
@@ -31,24 +36,21 @@ class Month:
     """One month, as far as retention looks at it."""
 
     name: str
-
-
-@frozen
-class Span:
-    """One record of one writer."""
-
-    writer: UUID
-    first: int
-    last: int
-    last_hash: bytes
+    starts: datetime = BEGUN - timedelta(days=1)
+    ends: datetime = BEGUN + timedelta(days=30)
 
 
 @define
 class Months:
     """Months that are kept in a list; `done` is what was asked for, in its order.
 
-    `late` are those with records that came later than they say.
+    `late` are those with records that came later than they say. Each has `held`, the records of
+    two writers, of which is known what was `signed`, and nothing of what is before them.
     """
+
+    held: dict[str, list[Row]] = field(factory=dict)
+    signed: list[Signed] = field(factory=list)
+    before: bytes | None = None
 
     late: list[Month] = field(factory=list)
     old: list[Month] = field(factory=list)
@@ -72,10 +74,23 @@ class Months:
         self.done.append(("hold", partition, keep_days))
         return partition not in self.late
 
-    def spans(self, _: Any, partition: Month) -> list[Span]:
-        """Two writers."""
-        self.done.append(("spans", partition))
-        return [Span(UUID(int=number), 1, number, b"h" * 32) for number in (3, 4)]
+    def columns(self) -> Sequence[str]:
+        """All."""
+        return COLUMNS
+
+    def rows(self, _: Any, partition: Month) -> list[Row]:
+        """What it holds."""
+        self.done.append(("rows", partition))
+        return self.held[partition.name]
+
+    def hash_before(self, *_: Any) -> bytes | None:
+        """What is known."""
+        return self.before
+
+    def statements(self, _: Any, writer: UUID, *, first: int, last: int) -> list[Signed]:
+        """What was signed of a writer, with what was not asked for."""
+        assert first <= last
+        return [each for each in self.signed if each.writer == writer]
 
     def drop(self, _: Any, partition: Month, keep_days: int) -> None:
         """Forget a month."""
@@ -124,11 +139,14 @@ class RetentionTests(SynchronousTestCase):
         self.clock, self.database = Clock(), Database()
         self.months, self.signing = Months(), Signing()
         self.written: list[Signed] = []
+        self.now = OLD
         trimmer = Trimmer(
             months=self.months,
             signer=self.signing,
             write_checkpoint=lambda _, signed: self.written.append(signed),
-            keep_days=99,
+            trusted=lambda: {KEY.public},
+            now=lambda: self.now,
+            keep_days=KEEP_DAYS,
         )
         self.service = Retention(
             self.clock,
@@ -136,6 +154,15 @@ class RetentionTests(SynchronousTestCase):
             trimmer,
             in_thread=maybeDeferred,
         )
+
+    def fill(self, *names: str) -> list[Row]:
+        """Old months of the same records, all signed; gives the rows of the last."""
+        chains = [chain_of(number, writer) for number, writer in enumerate(WRITERS, start=3)]
+        for name in names:
+            self.months.old.append(Month(name))
+            self.months.held[name] = [each for chain in chains for each in rows(chain)]
+        self.months.signed = [signed(chain[-1]) for chain in chains]
+        return self.months.held[names[-1]]
 
     def start(self) -> None:
         """Start it, to be stopped at the test's end."""
@@ -162,16 +189,16 @@ class RetentionTests(SynchronousTestCase):
 
     def test_drop(self) -> None:
         """Each old month is signed away and dropped in a transaction of its own, oldest first."""
+        self.fill("a", "b")
         first, second = Month("a"), Month("b")
-        self.months.old = [first, second]
         with capturedLogs() as logs:
             self.start()
         step = [("ensure",), ("expired", 99)]
         self.assertEqual(
             self.months.done,
             [
-                *(*step, ("hold", first, 99), ("spans", first), ("drop", first, 99)),
-                *(*step, ("hold", second, 99), ("spans", second), ("drop", second, 99)),
+                *(*step, ("hold", first, 99), ("rows", first), ("drop", first, 99)),
+                *(*step, ("hold", second, 99), ("rows", second), ("drop", second, 99)),
                 *step,
             ],
         )
@@ -183,12 +210,71 @@ class RetentionTests(SynchronousTestCase):
 
     def test_late(self) -> None:
         """A month whose records came late is passed over, and keeps no other from going."""
-        late, old = Month("a"), Month("b")
-        self.months.old, self.months.late = [late, old], [late]
+        self.fill("a", "b")
+        late = Month("a")
+        self.months.late = [late]
         self.start()
         self.assertEqual(self.months.old, [late])
-        self.assertNotIn(("spans", late), self.months.done)
+        self.assertNotIn(("rows", late), self.months.done)
         self.assertEqual(len(self.written), 2)
+
+    def test_not_as_written(self) -> None:
+        """A month with a row that was changed stays, is told of once, and holds up no other."""
+        held = self.fill("b", "a")
+        held[1] = row(chain_of(3, WRITERS[0])[1], started_at=BEGUN)
+        with capturedLogs() as logs:
+            self.start()
+            self.clock.advance(PERIOD_S)
+        self.assertEqual(self.months.old, [Month("a")])
+        self.assertEqual(len(self.written), 2)
+        (told,) = [each["reason"] for each in logs if each["log_level"] is LogLevel.critical]
+        self.assertIn(f"a stays: record 2 of writer {WRITERS[0]} says something else", told)
+        held[1] = row(chain_of(3, WRITERS[0])[1], outcome="other")
+        with capturedLogs() as logs:
+            self.clock.advance(PERIOD_S)
+        self.assertEqual([each["log_level"] for each in logs], [LogLevel.critical])
+
+    def test_our_clock(self) -> None:
+        """What is young by the gateway's clock stays, whatever the database calls old."""
+        self.fill("a")
+        self.now -= 3601
+        self.start()
+        self.assertEqual((self.months.old, self.written), ([Month("a")], []))
+
+    def test_nobody_known_has_signed(self) -> None:
+        """Records for which no known key has signed anything go without a word of ours."""
+        self.fill("a")
+        self.months.signed = self.months.signed[:1]
+        self.start()
+        self.assertEqual(self.months.old, [])
+        self.assertEqual([each.writer for each in self.written], [WRITERS[0]])
+
+    def test_behind_the_last_statement(self) -> None:
+        """It is signed up to there, if that is what was signed."""
+        self.fill("a")
+        chain = chain_of(3, WRITERS[0])
+        self.months.signed[0] = signed(chain[1])
+        self.start()
+        first, _ = self.written
+        self.assertEqual((first.seq, first.chain_hash), (2, chain[1].chain_hash))
+
+    def test_not_the_signed_ones(self) -> None:
+        """A chain that does not lead to what was signed stays, and so does one that lost its head.
+
+        The last case is a statement of a record that is not of this month's run.
+        """
+        chain = chain_of(3, WRITERS[0])
+        for statement in (
+            signed(evolve(chain[2], chain_hash=b"x" * 32)),
+            signed(evolve(chain[1], chain_hash=b"x" * 32)),
+            signed(evolve(chain[1], seq=0)),
+        ):
+            self.fill("a")
+            self.months.signed[0] = statement
+            self.start()
+            self.stop()
+            self.assertEqual((self.months.old, self.written), ([Month("a")], []))
+            self.months.old = []
 
     def test_in_use(self) -> None:
         """Where somebody reads a month it comes back soon, and says so once until it is through."""
@@ -234,7 +320,7 @@ class RetentionTests(SynchronousTestCase):
 
     def test_file_is_full(self) -> None:
         """A statement that could not be published is, with the next look, and in its order."""
-        self.months.old = [Month("a")]
+        self.fill("a")
         self.signing.broken = OSError("full")
         self.start()
         self.assertEqual(len(self.flushLoggedErrors(OSError)), 2)

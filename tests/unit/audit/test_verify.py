@@ -16,6 +16,7 @@ from tests.unit.audit.chains import (
     STRANGER,
     WRITER,
     Row,
+    anchored,
     chain_of,
     final_of,
     record,
@@ -86,12 +87,18 @@ class LawfulTests(SynchronousTestCase):
         self.assertEqual(verified([], trim, signed(finals[3], "closed")), [])
 
     def test_dead_letter(self) -> None:
-        """A tombstone that says what tombstones say is well, and counted."""
+        """A tombstone whose letter is kept is well, and counted."""
         finals, tally = chain_of(3), Tally()
         kept = rows(finals)
         kept[1] = row(finals[1], **tombstone_of(finals[1]))
-        self.assertEqual(verified(kept, signed(finals[-1]), tally=tally), [])
+        anchors = anchored(signed(finals[-1]))
+        self.assertEqual(list(verify(kept, COLUMNS, anchors, tally, {finals[1]})), [])
         self.assertEqual(tally.dead_letters, 1)
+
+    def test_dead_letter_of_another_gateway(self) -> None:
+        """Without the letter a tombstone is well where PostgreSQL would refuse the record."""
+        final = final_of(start(WRITER), 1, record(1, model="a\0b"))
+        self.assertEqual(verified([row(final, **tombstone_of(final))], signed(final)), [])
 
     def test_tombstone_of_no_record(self) -> None:
         """Bytes that are no record have a tombstone too."""
@@ -128,6 +135,14 @@ class ChangedTests(SynchronousTestCase):
                 found = self.found(kept)
                 self.assertEqual(places(found), [("changed", 4)])
                 self.assertIn(column, found[0].text)
+
+    def test_emptied(self) -> None:
+        """A tombstone of a record that could be there, and was never refused, is named."""
+        kept = rows(self.finals)
+        kept[3] = row(self.finals[3], **tombstone_of(self.finals[3]))
+        found = self.found(kept)
+        self.assertEqual(places(found), [("changed", 4)])
+        self.assertIn("outcome", found[0].text)
 
     def test_record(self) -> None:
         """Another record under the same hash is named."""
