@@ -194,4 +194,4 @@ def _migrate(settings: Settings) -> None:
     # Alembic would be a tenth of our memory, so only those who migrate load it.
     from neuronetz_twisted.stores.migrate import owner_url, upgrade  # noqa: PLC0415
 
-    upgrade(owner_url(settings))
+    upgrade(owner_url(settings), keep_days=settings.audit_retention_days)

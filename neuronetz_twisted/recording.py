@@ -25,7 +25,7 @@ from neuronetz_twisted.audit.orphan import adopt
 from neuronetz_twisted.audit.prompts import PromptLog
 from neuronetz_twisted.audit.retention import TRANSACTION_S, Retention, Trimmer
 from neuronetz_twisted.audit.sealing import MasterKey
-from neuronetz_twisted.audit.signers import open_signer
+from neuronetz_twisted.audit.signers import SIGNERS_FILE, SignerFile, open_signer
 from neuronetz_twisted.audit.signing import SigningFault
 from neuronetz_twisted.audit.spool import Spool
 from neuronetz_twisted.config import Settings
@@ -224,6 +224,8 @@ def _retention(
         months=partitions,
         signer=signer,
         write_checkpoint=audit_rows.write_checkpoint,
+        trusted=SignerFile(settings.state_dir / SIGNERS_FILE).trusted,
+        now=time.time,
         keep_days=settings.audit_retention_days,
     )
     return Retention(reactor, months, trimmer, in_thread=in_thread)

@@ -205,7 +205,7 @@ class Ticket:
     """The permission to run one call: who, which model, on which backends (SPEC 5-7).
 
     `reservation` is the most that the call may cost, in tokens; `slot` is where its record goes,
-    and where its intent is already.
+    and where its intent is already. `intent` has the fields of that, which the record shares.
     """
 
     call: Call
@@ -213,6 +213,7 @@ class Ticket:
     model: ModelInfo
     reservation: int
     slot: AuditSlot
+    intent: Mapping[str, str | int | float | bool | None]
 
 
 @frozen(kw_only=True)

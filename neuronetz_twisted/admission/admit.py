@@ -81,7 +81,12 @@ class Admission:
         intent = intent_event(call, principal, model, reservation)
         slot = self._trail.open(UUID(call.id), record_of(intent))
         return Ticket(
-            call=call, principal=principal, model=model, reservation=reservation, slot=slot
+            call=call,
+            principal=principal,
+            model=model,
+            reservation=reservation,
+            slot=slot,
+            intent=intent,
         )
 
 

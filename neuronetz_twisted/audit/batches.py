@@ -56,8 +56,13 @@ class Backlog(Protocol):
         ...
 
     @property
+    def head(self) -> tuple[int, bytes]:
+        """Sequence number and chain hash of the last final that was written, readable or not."""
+        ...
+
+    @property
     def last_seq(self) -> int:
-        """The sequence number of the last final that was written."""
+        """The sequence number of the last final that can be flushed."""
         ...
 
     @property
@@ -118,7 +123,8 @@ class Order:
 
     At most `limit` finals behind the sequence number `after`, whose chain hash is `chain_hash`.
     `unsigned` finals up to there are under no checkpoint, and `overdue` says that its time has
-    come. `closing`: nothing more is written to the spool, so its end is the end of the chain.
+    come. `closing`: nothing more is written to the spool, so its end is the end of the chain, and
+    that is the number and the hash of `head`: what is missing before it was lost.
     """
 
     after: int
@@ -127,10 +133,11 @@ class Order:
     unsigned: int
     overdue: bool
     closing: bool
+    head: tuple[int, bytes]
 
     def checkpoint(self, finals: Sequence[Final]) -> CheckpointKind | None:
         """The checkpoint that is due with these finals."""
-        if not self.after and not finals:
+        if not self.reaches(finals)[0]:
             return None
         if self.ends(finals):
             return "closed"
@@ -156,12 +163,14 @@ class Order:
 
     def reaches(self, finals: Sequence[Final]) -> tuple[int, bytes]:
         """Number and hash of the last link then."""
+        if self.ends(finals):
+            return self.head
         if not finals:
             return self.after, self.chain_hash
         return finals[-1].seq, finals[-1].chain_hash
 
     def ends(self, finals: Sequence[Final]) -> bool:
-        """Whether nothing is left behind these finals, for good."""
+        """Whether nothing that can be read is left behind these finals, for good."""
         return self.closing and len(finals) < self.limit
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from fcntl import LOCK_EX, LOCK_NB, flock
 from pathlib import Path
+from threading import Lock
 from uuid import UUID
 
 from attrs import define, field, frozen
@@ -19,6 +20,7 @@ LIMIT_LOCK = "limit.lock"
 WRITER_LOCK = "lock"
 SUFFIX = ".seg"
 DAMAGED = ".damaged"
+RENEWED = ".new"
 
 _ZEROS = bytes(1 << 20)
 
@@ -99,6 +101,8 @@ class Directory:
     writer: UUID
     _disk: Disk
     _lock: int
+    # So that what is removed in one thread is not renewed in another.
+    _naming: Lock = field(factory=Lock, init=False)
 
     @classmethod
     def create(cls, root: Path, writer: UUID, disk: Disk) -> "Directory":
@@ -125,10 +129,13 @@ class Directory:
                 return None
             try:
                 flock(lock, LOCK_EX | LOCK_NB)
+                return cls(path, UUID(path.name), disk, lock)
             except BlockingIOError:
                 os.close(lock)
                 return None
-        return cls(path, UUID(path.name), disk, lock)
+            except BaseException:
+                os.close(lock)
+                raise
 
     def segments(self) -> list[Path]:
         """The files of segments, in the order of their numbers."""
@@ -174,10 +181,35 @@ class Directory:
         """
         for segment in segments:
             segment.close()
-            if segment.is_damaged:
-                self._keep(segment)
-            segment.path.unlink(missing_ok=True)
+            with self._naming:
+                if segment.is_damaged:
+                    self._keep(segment)
+                segment.path.unlink(missing_ok=True)
             _sync_directory(self.path, self._disk)
+
+    def renew(self, path: Path, end: int) -> None:
+        """Put another file with the same bytes up to `end` in a segment's place, and sync it.
+
+        For a segment whose sync has failed: the kernel says that once, and what can be read of the
+        file need not be on the disk from then on. Raises `OSError`; `FileNotFoundError` where the
+        segment was removed meanwhile.
+        """
+        with path.open("rb") as old:
+            data = old.read(end)
+        copy = path.with_suffix(RENEWED)
+        copy.unlink(missing_ok=True)
+        fd = os.open(copy, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            written = 0
+            while written < len(data):
+                written += self._disk.pwrite(fd, data[written:], written)
+            self._disk.sync(fd)
+        finally:
+            os.close(fd)
+        with self._naming:
+            path.stat()
+            copy.rename(path)
+        _sync_directory(self.path, self._disk)
 
     def trim(self, segment: Segment) -> None:
         """Give back what a segment was given and does not need. Raises `OSError`."""
@@ -189,6 +221,8 @@ class Directory:
         try:
             with _exclusive(self.path.parent):
                 if not self.segments():
+                    for copy in self.path.glob(f"*{RENEWED}"):
+                        copy.unlink()
                     (self.path / WRITER_LOCK).unlink()
                     self.path.rmdir()
         finally:

@@ -11,9 +11,13 @@ from neuronetz_twisted.audit.segments import Kind
 
 
 class Pin(Protocol):
-    """An intent without completion: it holds the segment that has its last copy."""
+    """An intent without completion: it holds the segment that has its last copy.
+
+    `reserve` is the room that is set aside for what is still to come of it, in bytes.
+    """
 
     segment: Segment | None
+    reserve: int
 
 
 def unpin(pin: Pin) -> None:
@@ -31,7 +35,10 @@ class Head(NamedTuple):
 
 
 class Entry(NamedTuple):
-    """What was appended: for a `FINAL` or `NOTE` the record, else the payload of the frame."""
+    """What is appended: for a `FINAL` or `NOTE` the record, else the payload of the frame.
+
+    `pin` is the intent that it is a copy of, or the end of.
+    """
 
     kind: Kind
     content: bytes
@@ -40,12 +47,13 @@ class Entry(NamedTuple):
 
 @frozen
 class Extent:
-    """What may be read of a segment: up to `end`."""
+    """What may be read of a segment: up to `end`, which moves where it `is_current`."""
 
     number: int
     path: Path
     first_seq: int
     end: int
+    is_current: bool = False
 
 
 @frozen

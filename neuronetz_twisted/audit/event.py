@@ -73,7 +73,11 @@ def intent_event(call: Call, principal: Principal, model: ModelInfo, reservation
 
     `reservation` is the most that it may cost, in tokens.
     """
-    return _admitted(call, principal, model) | {"reservation": reservation}
+    return _arrived(call.arrival, principal) | {
+        "dialect": call.dialect,
+        "model": plain(model.name, MAX_MODEL),
+        "reservation": reservation,
+    }
 
 
 def call_event(
@@ -87,7 +91,8 @@ def call_event(
     usage = outcome.usage
     unknown = outcome.end is End.FAILED
     used = usage.prompt_tokens + usage.completion_tokens
-    event = _admitted(ticket.call, ticket.principal, ticket.model) | {
+    event: Event = {
+        **ticket.intent,
         "backend": None if outcome.backend is None else plain(outcome.backend, MAX_BACKEND),
         "status": outcome.status,
         "outcome": outcome.word,
@@ -116,13 +121,6 @@ def arrival_event(
         "count": 1,
         "bytes_sent": bytes_sent,
         "duration_ms": _ms(duration_s),
-    }
-
-
-def _admitted(call: Call, principal: Principal, model: ModelInfo) -> Event:
-    return _arrived(call.arrival, principal) | {
-        "dialect": call.dialect,
-        "model": plain(model.name, MAX_MODEL),
     }
 
 

@@ -57,6 +57,10 @@ class OwnSpool(Backlog, Protocol):
         """Whether a sealed spool has the end of every call in its files."""
         ...
 
+    def leave_failed(self) -> None:
+        """Write no more to a file that could not be synced for reading."""
+        ...
+
     async def seal(self) -> None:
         """End the writing."""
         ...
@@ -171,7 +175,11 @@ class Flusher(Service):
 
     async def _write(self, backlog: Backlog, order: Order) -> Batch:
         # Not in a thread of the database's: a slow disk must not look like a slow database.
-        finals = await self._in_thread(partial(backlog.finals, order.after, order.limit))
+        try:
+            finals = await self._in_thread(partial(backlog.finals, order.after, order.limit))
+        except OSError:
+            self._own.leave_failed()
+            raise
         if not order.needs_transaction(finals):
             return order.done(finals, dead=0, signed=None)
         write = partial(self._batches.write, backlog.writer, order, finals)
@@ -195,7 +203,7 @@ class Flusher(Service):
                 count=batch.dead,
                 writer=str(lane.backlog.writer),
             )
-        if batch.records:
+        if batch.records or batch.closed:
             lane.backlog.flushed(batch.seq)
         if batch.signed is not None:
             self._publisher.add(batch.signed)

@@ -99,6 +99,7 @@ class Lane:
             unsigned=self._unsigned,
             overdue=self._is_overdue(now),
             closing=self.closing,
+            head=self.backlog.head,
         )
 
     def done(self, batch: Batch, now: float) -> bool:

@@ -16,6 +16,7 @@ from attrs import define, frozen
 
 from neuronetz_twisted.audit import segments
 from neuronetz_twisted.audit.directory import Directory, Disk, Segment
+from neuronetz_twisted.audit.entries import Head
 from neuronetz_twisted.audit.reader import Damage, Reader
 from neuronetz_twisted.audit.record import Final
 from neuronetz_twisted.audit.recovery import Recovery, first_seq_in
@@ -56,13 +57,18 @@ class Orphan:
         self._left = len(self._open)
         self._flushed = what.base.seq
         self._tape = Tape(self.writer, head=what.head, disk=disk, durable=False)
-        self._reader = Reader(self.writer, self._tape.extents, self._tape.spoil, disk)
+        self._reader = Reader(self.writer, self._tape, directory.renew, disk.sync)
         for each, first_seq in zip(used, what.first_seqs, strict=True):
             each.segment.first_seq = first_seq
         self._resume(used, spares)
         self._report(used)
         if not self._left:
             self._give_back()
+
+    @property
+    def head(self) -> Head:
+        """Where the chain stands."""
+        return self._tape.head
 
     @property
     def last_seq(self) -> int:
@@ -81,9 +87,13 @@ class Orphan:
     def complete(self, record: bytes) -> None:
         """Append a final. Raises `OSError`."""
         if not self._tape.link(Kind.FINAL, record):
-            self._tape.add(self._directory.allocate(self._number, _MORE, None))
+            more = self._directory.allocate(self._number, _MORE, None)
+            self._tape.add(more)
             self._number += 1
             if not self._tape.link(Kind.FINAL, record):
+                # It will be tried again, and again with a new one.
+                self._tape.give_up(more)
+                self._directory.remove([more])
                 raise OSError(errno.EIO, "no segment can be written", str(self._directory.path))
         self._left -= 1
         if not self._left:

@@ -1,20 +1,23 @@
 """Reads the finals of one writer out of its segments, in order, for the flusher.
 
 What PostgreSQL has must never be more than what the disk has: a chain whose end is lost with the
-power would else go on with numbers that are taken. So each file is synced before it is read.
+power would else go on with numbers that are taken. So each file is synced before it is read, unless
+its writer shows no more than it has synced itself. One whose sync has failed is not trusted again:
+its bytes are written to another file in its place, when its writer has gone on elsewhere.
 """
 
+import errno
 import os
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from itertools import islice
 from pathlib import Path
 from threading import Lock
+from typing import Protocol
 from uuid import UUID
 
 from attrs import frozen
 
-from neuronetz_twisted.audit.directory import Disk
 from neuronetz_twisted.audit.entries import Extent
 from neuronetz_twisted.audit.record import Final
 from neuronetz_twisted.audit.segments import (
@@ -34,28 +37,48 @@ class Damage:
     span: Span
 
 
+class Files(Protocol):
+    """The segments of a writer, as reading knows them. Called in any thread."""
+
+    def extents(self) -> Sequence[Extent]:
+        """What may be read, oldest first."""
+        ...
+
+    def spoil(self, path: Path) -> None:
+        """Note that a file has damaged bytes."""
+        ...
+
+
 class Reader:
     """Goes through the segments once. Every method blocks; one call at a time, in any thread.
 
-    `spoilt` is told of each file that has damaged bytes, in whichever thread they are found.
+    `renew` puts another file with the same bytes in the place of one, up to an offset. `sync` is
+    None where the files show only what is on disk.
     """
 
     def __init__(
         self,
         writer: UUID,
-        extents: Callable[[], Sequence[Extent]],
-        spoilt: Callable[[Path], None],
-        disk: Disk,
+        files: Files,
+        renew: Callable[[Path, int], None],
+        sync: Callable[[int], None] | None,
     ) -> None:
         self._writer = writer
-        self._extents = extents
-        self._sync = disk.sync
-        self._spoilt = spoilt
+        self._files = files
+        self._renew = renew
+        self._sync = sync
         self._at = (0, 0)
         self._read: deque[Final] = deque()
         self._last_seq = 0
         self._lock = Lock()
         self._damage: list[Damage] = []
+        self._failed: set[int] = set()
+
+    @property
+    def failed(self) -> Collection[int]:
+        """The numbers of the segments whose sync has failed. May be called in any thread."""
+        with self._lock:
+            return tuple(self._failed)
 
     @property
     def damaged(self) -> Sequence[Damage]:
@@ -65,7 +88,7 @@ class Reader:
 
     def note(self, path: Path, span: Span) -> None:
         """Report bytes that are damaged."""
-        self._spoilt(path)
+        self._files.spoil(path)
         with self._lock:
             self._damage.append(Damage(path, span))
 
@@ -82,7 +105,7 @@ class Reader:
         return list(islice(self._read, limit))
 
     def _read_on(self, after: int, limit: int) -> None:
-        extents = self._extents()
+        extents = self._files.extents()
         for index, extent in enumerate(extents):
             start = self._start_in(extent)
             if start >= extent.end:
@@ -116,9 +139,28 @@ class Reader:
             self.note(extent.path, span)
 
     def _bytes_of(self, extent: Extent, start: int) -> bytes:
+        if extent.number in self._failed:
+            self._replace(extent)
         fd = os.open(extent.path, os.O_RDONLY)
         try:
-            self._sync(fd)
+            self._bring_to_disk(extent.number, fd)
             return os.pread(fd, extent.end - start, start)
         finally:
             os.close(fd)
+
+    def _bring_to_disk(self, number: int, fd: int) -> None:
+        if self._sync is None:
+            return
+        try:
+            self._sync(fd)
+        except OSError:
+            with self._lock:
+                self._failed.add(number)
+            raise
+
+    def _replace(self, extent: Extent) -> None:
+        if extent.is_current:
+            raise OSError(errno.EIO, "cannot be synced and is still written", str(extent.path))
+        self._renew(extent.path, extent.end)
+        with self._lock:
+            self._failed.discard(extent.number)

@@ -1,13 +1,20 @@
 """One call in the spool, from its intent to its completion."""
 
-from typing import NamedTuple, Protocol
+from typing import Protocol
 from uuid import UUID
 
 from attrs import define, field
 
 from neuronetz_twisted.audit.directory import Segment
 from neuronetz_twisted.audit.event import MAX_RECORD
-from neuronetz_twisted.audit.segments import FRAME_BYTES, LEASE_FRAME_BYTES, LINK_BYTES, Kind
+from neuronetz_twisted.audit.segments import (
+    FRAME_BYTES,
+    LEASE_FRAME_BYTES,
+    LINK_BYTES,
+    Kind,
+    lease,
+)
+from neuronetz_twisted.audit.tape import Tape
 
 # What a completion may be longer than its intent: backend, outcome and figures.
 _GROWTH = 1024
@@ -29,7 +36,7 @@ class Keeper(Protocol):
 class Slot:
     """An `AuditSlot`: its intent is written, and there is room for its completion.
 
-    `segment` has the last copy of the intent, until the completion is written.
+    `segment` has the last copy of the intent, until the completion is as durable as it shall be.
     """
 
     _keeper: Keeper
@@ -62,9 +69,17 @@ class Slot:
         self._keeper.complete(self, record)
 
 
-class Unwritten(NamedTuple):
-    """A final that is not written yet, and the slot that it completes, if there is one."""
+def carry(segment: Segment, tape: Tape) -> None:
+    """Write the open intents of a segment once more, as far as they can be, so that it may go."""
+    for slot in [pin for pin in segment.pins if isinstance(pin, Slot)]:
+        if not slot.is_complete and not _carried(slot, tape):
+            break
 
-    kind: Kind
-    record: bytes
-    slot: Slot | None
+
+def _carried(slot: Slot, tape: Tape) -> bool:
+    # The intent takes its pin along, so its reservation must be there first.
+    if slot.tokens is not None:
+        payload = lease(slot.request_id, slot.tokens)
+        if not tape.append(Kind.LEASE, payload):
+            return False
+    return tape.append(Kind.INTENT, slot.intent, slot)

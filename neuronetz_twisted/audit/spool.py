@@ -15,7 +15,7 @@ from twisted.internet.interfaces import IReactorTime
 from neuronetz_twisted.audit import chain
 from neuronetz_twisted.audit.commit import GroupCommit, InThread
 from neuronetz_twisted.audit.directory import Directory, Disk, Segment, SpoolLimits
-from neuronetz_twisted.audit.entries import Entry, Head, unpin
+from neuronetz_twisted.audit.entries import Entry, Head, Pin
 from neuronetz_twisted.audit.event import MAX_RECORD
 from neuronetz_twisted.audit.reader import Damage, Reader
 from neuronetz_twisted.audit.record import Final
@@ -27,7 +27,7 @@ from neuronetz_twisted.audit.segments import (
     Kind,
     lease,
 )
-from neuronetz_twisted.audit.slot import Slot, Unwritten
+from neuronetz_twisted.audit.slot import Slot, carry
 from neuronetz_twisted.audit.supply import Supply
 from neuronetz_twisted.audit.tape import Tape
 from neuronetz_twisted.errors import AuditUnavailable
@@ -57,7 +57,8 @@ class Spool:
         self._directory = directory
         self._limits = limits
         self._tape = Tape(self.writer, head=self.base, disk=disk, durable=sync_in is not None)
-        self._reader = Reader(self.writer, self._tape.extents, self._tape.spoil, disk)
+        sync = disk.sync if sync_in is None else None
+        self._reader = Reader(self.writer, self._tape, directory.renew, sync)
         self._commit: GroupCommit | None = None
         if sync_in is not None:
             self._commit = GroupCommit(
@@ -65,7 +66,7 @@ class Spool:
             )
         self._reserved = 0
         self._headroom = 3 * (limits.segment_bytes - HEADER_BYTES - MAX_FRAME) // 2
-        self._waiting: deque[Unwritten] = deque()
+        self._waiting: deque[Entry] = deque()
         self._flushed = 0
         self._supply = Supply(
             clock,
@@ -75,8 +76,7 @@ class Spool:
             ready=self._go_on_in,
             behind=self.committed,
         )
-        self._sealed = False
-        self._stopped = False
+        self._sealed = self._stopped = False
 
     @classmethod
     def create(  # noqa: PLR0913 - its parts, given once
@@ -122,6 +122,11 @@ class Spool:
         return None
 
     @property
+    def head(self) -> Head:
+        """Where the chain stands."""
+        return self._tape.head
+
+    @property
     def last_seq(self) -> int:
         """The sequence number of the last final that can be flushed."""
         return self._tape.readable_seq
@@ -133,8 +138,10 @@ class Spool:
 
     @property
     def has_ended(self) -> bool:
-        """Whether a sealed spool has the end of every call in its files."""
-        return not self._waiting and not self._tape.has_open_calls
+        """Whether a sealed spool has the end of every call in its files, to be flushed."""
+        is_readable = self._tape.readable_seq == self._tape.head.seq
+        is_open = any(segment.pins for segment in self._tape.used)
+        return is_readable and not (self._waiting or is_open)
 
     def start(self) -> None:
         """Keep room ready from now on."""
@@ -200,10 +207,10 @@ class Spool:
             raise ValueError(f"a record of {len(record)} bytes")
         slot.is_complete = True
         # Behind those that wait, since the chain keeps their order.
-        if self._waiting or not self._tape.link(Kind.FINAL, record):
-            self._waiting.append(Unwritten(Kind.FINAL, record, slot))
+        if self._waiting or not self._tape.link(Kind.FINAL, record, slot):
+            self._waiting.append(Entry(Kind.FINAL, record, slot))
         else:
-            self._let_go(slot)
+            self._give_back(slot)
         self._was_appended()
 
     def finals(self, after: int, limit: int) -> list[Final]:
@@ -217,6 +224,11 @@ class Spool:
         """Give up what is not needed any more: all finals up to `seq` are in PostgreSQL."""
         self._flushed = max(self._flushed, seq)
         self._tidy()
+
+    def leave_failed(self) -> None:
+        """Go on in another file where the one that is written could not be synced for `finals`."""
+        self._tape.leave(self._reader.failed)
+        self._look_ahead()
 
     async def seal(self) -> None:
         """End the appending; returns when no thread is at work. What comes later is lost."""
@@ -246,22 +258,18 @@ class Spool:
 
     def _write_waiting(self) -> None:
         """Write the finals that wait, in their order."""
-        while self._waiting:
-            kind, record, slot = self._waiting[0]
-            if not self._tape.link(kind, record):
-                break
-            self._waiting.popleft()
-            if slot is not None:
-                self._let_go(slot)
+        while self._waiting and self._tape.link(*self._waiting[0]):
+            pin = self._waiting.popleft().pin
+            if pin is not None:
+                self._give_back(pin)
 
-    def _let_go(self, slot: Slot) -> None:
-        self._reserved -= slot.reserve
-        unpin(slot)
+    def _give_back(self, pin: Pin) -> None:
+        self._reserved -= pin.reserve
+        pin.reserve = 0
 
     def _keep_lost(self, entries: Sequence[Entry]) -> None:
         # What was in a file that has ended goes in front of all that waits.
-        links = [Unwritten(kind, record, None) for kind, record, _ in entries if kind in LINKS]
-        self._waiting.extendleft(reversed(links))
+        self._waiting.extendleft(entry for entry in reversed(entries) if entry.kind in LINKS)
         self._look_ahead()
 
     def _was_appended(self) -> None:
@@ -277,8 +285,11 @@ class Spool:
     def _tidy(self) -> None:
         """Give up old segments, and carry open intents forward where they hold up too many."""
         self._supply.remove(self._tape.release(self._flushed))
-        if self._is_crowded() and self._tape.is_flushed(self._flushed):
-            self._carry(self._tape.used[0])
+        # Reserves have room for the intents once more; used only while all of it is there.
+        has_room = self._tape.room >= self._reserved
+        if has_room and self._is_crowded() and self._tape.is_flushed(self._flushed):
+            carry(self._tape.used[0], self._tape)
+            self._was_appended()
             self._supply.remove(self._tape.release(self._flushed))
         self._look_ahead()
 
@@ -286,14 +297,3 @@ class Spool:
         size = self._limits.segment_bytes
         used = len(self._tape.used) * size
         return self._supply.stuck == "full" or used > 2 * (self._reserved + size)
-
-    def _carry(self, segment: Segment) -> None:
-        # An open slot's reserve has room for its intent once more. That is used only while nothing
-        # of it is missing, so the completions' room is never touched.
-        if self._tape.room >= self._reserved:
-            for slot in [pin for pin in segment.pins if isinstance(pin, Slot)]:
-                if not self._tape.append(Kind.INTENT, slot.intent, slot):
-                    break
-                if slot.tokens is not None:
-                    self._tape.append(Kind.LEASE, lease(slot.request_id, slot.tokens))
-            self._was_appended()

@@ -6,7 +6,7 @@ but `extents` belongs to one thread.
 """
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from hashlib import sha256
 from pathlib import Path
 from threading import Lock
@@ -72,13 +72,9 @@ class Tape:
         """Whether nothing waits for a sync."""
         return not self._unsynced
 
-    @property
-    def has_open_calls(self) -> bool:
-        """Whether there are intents without completion."""
-        return any(segment.pins for segment in self._used)
-
     def extents(self) -> list[Extent]:
         """What may be read, oldest first. May be called in any thread."""
+        current = self.current  # before the ends, so that another segment's moves no more
         with self._lock:
             return [
                 Extent(
@@ -86,6 +82,7 @@ class Tape:
                     segment.path,
                     segment.first_seq,
                     segment.synced if self._durable else segment.end,
+                    segment is current,
                 )
                 for segment in self._used
             ]
@@ -121,8 +118,11 @@ class Tape:
             self._unsynced.append(Entry(kind, content, pin))
         return True
 
-    def link(self, kind: Kind, record: bytes) -> bool:
-        """Append a `FINAL` or a `NOTE` to the chain; False where it cannot be written."""
+    def link(self, kind: Kind, record: bytes, pin: Pin | None = None) -> bool:
+        """Append a `FINAL` or a `NOTE` to the chain; False where it cannot be written.
+
+        `pin` is the intent that it ends. It is let go when the end is as durable as it shall be.
+        """
         seq, previous = self.head
         seq += 1
         chain_hash = sha256(previous + record).digest()
@@ -130,7 +130,9 @@ class Tape:
             return False
         self.head = Head(seq, chain_hash)
         if self._durable:
-            self._unsynced.append(Entry(kind, record, None))
+            self._unsynced.append(Entry(kind, record, pin))
+        elif pin is not None:
+            unpin(pin)
         return True
 
     def release(self, flushed: int) -> list[Segment]:
@@ -139,10 +141,21 @@ class Tape:
         Only from the beginning: a completion behind would else be missing where its intent stays.
         """
         released = []
-        while len(self._used) > 1 and self.is_flushed(flushed) and not self._used[0].pins:
+        while self.is_flushed(flushed) and not self._used[0].pins:
             with self._lock:
                 released.append(self._used.pop(0))
         return released
+
+    def give_up(self, segment: Segment) -> None:
+        """Forget a segment that was begun and holds nothing."""
+        with self._lock:
+            self._used.remove(segment)
+
+    def leave(self, numbers: Collection[int]) -> None:
+        """Write no more to the current segment if it is one of these."""
+        if self.current is not None and self.current.number in numbers:
+            self._leave(self.current)
+            self._turn()
 
     def release_spares(self) -> list[Segment]:
         """Give up the segments that wait for their turn, and write nothing more in the last one."""
@@ -174,12 +187,14 @@ class Tape:
     def synced(self, batch: Batch) -> None:
         """The batch is on disk."""
         self._synced = batch.head
+        for kind, _, pin in batch.entries:
+            if pin is not None and kind in LINKS:
+                unpin(pin)
         with self._lock:
             for segment, end in batch.segments:
                 segment.synced = end
-        for segment, end in batch.segments:
-            if segment is not self.current and segment.end == end:
-                segment.close()
+                if segment is not self.current and segment.end == end:
+                    segment.close()
 
     def sync_failed(self, batch: Batch) -> list[Entry]:
         """End every file that is not wholly on disk, and write again what may be lost.
@@ -195,18 +210,12 @@ class Tape:
                     segment.end = segment.synced
                     segment.first_seq = min(segment.first_seq, self.head.seq + 1)
                     segment.close()
-        self.current = None
         self._turn()
         for index, entry in enumerate(entries):
-            if not self._again(entry):
+            put = self.link if entry.kind in LINKS else self.append
+            if not put(*entry):
                 return entries[index:]
         return []
-
-    def _again(self, entry: Entry) -> bool:
-        if entry.kind in LINKS:
-            return self.link(entry.kind, entry.content)
-        is_open = entry.pin is not None and entry.pin.segment is not None
-        return self.append(entry.kind, entry.content, entry.pin if is_open else None)
 
     def stop(self) -> None:
         """Write nothing more."""

@@ -6,6 +6,7 @@ from uuid import UUID
 from attrs import define, evolve, field
 from twisted.internet.interfaces import IPushProducer
 
+from neuronetz_twisted.audit.event import intent_event
 from neuronetz_twisted.errors import Refusal
 from neuronetz_twisted.testing.audit import FakeSlot
 from neuronetz_twisted.vocabulary import (
@@ -21,6 +22,7 @@ from neuronetz_twisted.vocabulary import (
 TENANT = UUID(int=1)
 KEY_ID = UUID(int=2)
 REQUEST_ID = "018bcfe5-6800-7000-8000-000000000003"
+RESERVATION = 4099
 
 
 def made_principal(**changes: Any) -> Principal:
@@ -86,12 +88,14 @@ def made_call(**changes: Any) -> Call:
 def made_ticket(**changes: Any) -> Ticket:
     """Make the permission to run `made_call(**changes)` on `made_model()`."""
     call = made_call(**changes)
+    model = made_model()
     return Ticket(
         call=call,
         principal=call.principal,
-        model=made_model(),
-        reservation=4099,
+        model=model,
+        reservation=RESERVATION,
         slot=FakeSlot(),
+        intent=intent_event(call, call.principal, model, RESERVATION),
     )
 
 

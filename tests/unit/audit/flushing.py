@@ -36,7 +36,8 @@ def finals_of(writer: UUID, count: int, *, after: int = 0) -> list[Final]:
 class FakeBacklog:
     """A spool in memory. `broken` is raised by reading, `unclosed` by closing.
 
-    `sealing` keeps the seal from being done. `has_ended` is what it says of itself then.
+    `sealing` keeps the seal from being done. `has_ended` is what it says of itself then. Of what
+    was written the last `lost` finals cannot be read.
     """
 
     writer: UUID = WRITER
@@ -51,12 +52,19 @@ class FakeBacklog:
     damaged: list[Damage] = field(factory=list)
     readings: int = 0
     flushed_to: int = 0
+    left: int = 0
+    lost: int = 0
     closed: int = 0
 
     @property
     def last_seq(self) -> int:
         """The last that was written."""
         return self.written[-1].seq if self.written else self.base[0]
+
+    @property
+    def head(self) -> tuple[int, bytes]:
+        """Number and hash of the last."""
+        return (self.last_seq, self.written[-1].chain_hash) if self.written else self.base
 
     def add(self, count: int) -> None:
         """Write so many more."""
@@ -67,12 +75,17 @@ class FakeBacklog:
         self.readings += 1
         if self.broken is not None:
             raise self.broken
-        behind = [final for final in self.written if final.seq > after]
+        readable = self.written[: len(self.written) - self.lost]
+        behind = [final for final in readable if final.seq > after]
         return [] if self.hidden else behind[:limit]
 
     def flushed(self, seq: int) -> None:
         """Note how far it went."""
         self.flushed_to = seq
+
+    def leave_failed(self) -> None:
+        """Count how often it is told."""
+        self.left += 1
 
     async def seal(self) -> None:
         """No more is written."""

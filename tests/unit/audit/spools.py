@@ -26,7 +26,7 @@ LIMITS = SpoolLimits(max_bytes=1 << 24, buffer_records=3, segment_bytes=1 << 16)
 class Disks:
     """System calls that fail on demand: `broken` for writing, `unsynced` for syncing.
 
-    A write takes `part` bytes at most, if that is set.
+    A write takes `part` bytes at most, if that is set. `synced` are the inodes that were synced.
     """
 
     broken: bool = False
@@ -34,6 +34,7 @@ class Disks:
     part: int | None = None
     writes: int = 0
     syncs: int = 0
+    synced: list[int] = field(factory=list)
 
     def disk(self) -> Disk:
         """The calls."""
@@ -45,10 +46,11 @@ class Disks:
         self.writes += 1
         return os.pwrite(fd, data if self.part is None else data[: self.part], offset)
 
-    def _sync(self, _fd: int) -> None:
+    def _sync(self, fd: int) -> None:
         self.syncs += 1
         if self.unsynced:
             raise OSError(errno.EIO, os.strerror(errno.EIO))
+        self.synced.append(os.fstat(fd).st_ino)
 
 
 @define

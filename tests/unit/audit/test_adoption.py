@@ -115,6 +115,12 @@ class FakeOrphan:
         """The last that was written."""
         return len(self.directory.finals)
 
+    @property
+    def head(self) -> tuple[int, bytes]:
+        """Number and hash of the last."""
+        finals = self.directory.finals
+        return (len(finals), finals[-1].chain_hash) if finals else self.base
+
     def open_intents(self) -> Sequence[Open]:
         """Those without an end."""
         self.life.step()

@@ -53,6 +53,7 @@ class Batches(SynchronousTestCase):
             unsigned=unsigned,
             overdue=overdue,
             closing=closing,
+            head=self.backlog.head,
         )
         finals = self.backlog.finals(after, limit)
         connection = cast("Connection", FakeConnection())
@@ -119,6 +120,22 @@ class Batches(SynchronousTestCase):
         self.assertTrue(self.write(limit=11, closing=True).closed)
         self.assertEqual(self.rows.kinds, [("closed", 10)])
 
+    def test_closing_what_lost_its_end(self) -> None:
+        """The chain is closed where its writer was, so that whoever verifies it misses the rest."""
+        self.backlog.lost = 2
+        batch = self.write(after=5, closing=True)
+        self.assertEqual(self.rows.batches, [[6, 7, 8]])
+        self.assertEqual((batch.seq, batch.records, batch.closed), (10, 3, True))
+        assert batch.signed is not None
+        self.assertEqual(batch.signed.seq, 10)
+        self.assertEqual(batch.signed.chain_hash, self.backlog.written[9].chain_hash)
+
+    def test_closing_what_lost_everything(self) -> None:
+        """Also where not one record can be read."""
+        self.backlog.lost = 10
+        self.assertTrue(self.write(closing=True).closed)
+        self.assertEqual(self.rows.kinds, [("closed", 10)])
+
     def test_closing_what_was_never_used(self) -> None:
         """A chain without a record needs no statement."""
         self.backlog.written.clear()
@@ -128,8 +145,16 @@ class Batches(SynchronousTestCase):
 
     def test_when_a_transaction_is_needed(self) -> None:
         """For records and for statements, and for nothing else."""
-        never = Order(after=0, chain_hash=b"", limit=5, unsigned=0, overdue=False, closing=True)
-        used = evolve(never, after=3)
+        never = Order(
+            after=0,
+            chain_hash=b"",
+            limit=5,
+            unsigned=0,
+            overdue=False,
+            closing=True,
+            head=(0, b""),
+        )
+        used = evolve(never, after=3, head=(3, b"three"))
         self.assertFalse(never.needs_transaction([]))
         self.assertTrue(never.needs_transaction(self.backlog.written))
         self.assertTrue(used.needs_transaction([]))

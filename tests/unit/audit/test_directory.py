@@ -1,12 +1,15 @@
 """One writer's directory on disk."""
 
+import errno
 import os
 import subprocess
 import sys
+from fcntl import LOCK_NB
 from uuid import uuid4
 
 from twisted.logger import capturedLogs, formatEvent
 
+from neuronetz_twisted.audit import directory as directory_module
 from neuronetz_twisted.audit.directory import Directory, Disk, Segment, SpoolFull
 from tests.unit.audit.spools import SpoolTestCase
 
@@ -108,6 +111,74 @@ class DirectoryTests(SpoolTestCase):
             [f"a damaged segment of the audit spool is kept as {kept}"],
         )
         directory.remove([directory.allocate(1, SIZE, SIZE)])
+
+    def test_renewed(self) -> None:
+        """Another file of the same name has the same bytes, down to the disk, and no more."""
+        directory = self.new()
+        segment = directory.allocate(1, SIZE, None)
+        self.addCleanup(segment.close)
+        os.pwrite(segment.file, b"x" * 5000, 0)
+        self.disks.part, self.disks.synced = 1000, []
+        directory.renew(segment.path, 5000)
+        self.assertEqual(segment.path.read_bytes(), b"x" * 5000)
+        found = segment.path.stat()
+        self.assertEqual(found.st_mode & 0o777, 0o600)
+        self.assertNotEqual(found.st_ino, os.fstat(segment.file).st_ino)
+        self.assertEqual(self.disks.synced, [found.st_ino, directory.path.stat().st_ino])
+        self.assertEqual(len(list(directory.path.iterdir())), 2)
+
+    def test_not_renewed(self) -> None:
+        """Where that fails the segment is as it was, and it can be tried again."""
+        directory = self.new()
+        segment = directory.allocate(1, SIZE, None)
+        self.addCleanup(segment.close)
+        for fault in ("broken", "unsynced"):
+            setattr(self.disks, fault, True)
+            self.assertRaises(OSError, directory.renew, segment.path, 9)
+            setattr(self.disks, fault, False)
+            self.assertEqual(segment.path.stat().st_size, SIZE)
+        directory.renew(segment.path, 9)
+        self.assertEqual(segment.path.stat().st_size, 9)
+
+    def test_removed_while_it_is_renewed(self) -> None:
+        """What was given up does not come back, and nothing of it stays."""
+        self.removing = False
+        directory = Directory.create(self.root, uuid4(), Disk(sync=self.unlink))
+        segment = directory.allocate(1, SIZE, None)
+        self.addCleanup(segment.close)
+        self.removing = True
+        self.removed = segment.path
+        self.assertRaises(FileNotFoundError, directory.renew, segment.path, 9)
+        self.assertEqual(directory.segments(), [])
+        directory.close()
+        self.assertFalse(directory.path.exists())
+
+    def unlink(self, _fd: int) -> None:
+        """A sync during which another thread removes the segment."""
+        if self.removing:
+            self.removed.unlink()
+
+    def next_descriptors(self) -> list[int]:
+        """The numbers of the next descriptors: one that is left open is not among them."""
+        numbers = [os.open(self.root, os.O_RDONLY) for _ in range(5)]
+        for number in numbers:
+            os.close(number)
+        return numbers
+
+    def test_not_taken(self) -> None:
+        """Whatever keeps a directory from being taken, its lock is not ours then."""
+        directory = self.given_up()
+        named = directory.path.rename(directory.path.with_name("nobody"))
+        before = self.next_descriptors()
+        self.assertRaises(ValueError, Directory.take, named, Disk())
+
+        def no_lock(_fd: int, operation: int) -> None:
+            if operation & LOCK_NB:
+                raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+        self.patch(directory_module, "flock", no_lock)
+        self.assertRaises(OSError, Directory.take, named, Disk())
+        self.assertEqual(self.next_descriptors(), before)
 
     def test_a_living_writer(self) -> None:
         """A directory is taken neither by this process again nor by another one."""

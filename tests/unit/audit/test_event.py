@@ -3,6 +3,7 @@
 import re
 
 import orjson
+from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
@@ -111,8 +112,8 @@ class EventTests(SynchronousTestCase):
         """What the final event says of who, when and what, and the reservation; no outcome."""
         call = made_call()
         intent = intent_event(call, call.principal, made_model(), 77)
-        self.assertEqual(intent.pop("reservation"), 77)
-        final = call_event(made_ticket(), OUTCOME, 0.0)
+        self.assertEqual(intent["reservation"], 77)
+        final = call_event(evolve(made_ticket(), intent=intent), OUTCOME, 0.0)
         self.assertEqual(intent, {name: final[name] for name in intent})
         self.assertNotIn("outcome", intent)
 

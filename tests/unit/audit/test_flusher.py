@@ -191,6 +191,24 @@ class WithoutFaults(Flushing):
         self.assertEqual((adopted.flushed_to, adopted.closed), (3, 1))
         self.assertEqual(self.spool.closed, 0)
 
+    def test_adopted_spool_that_lost_its_end(self) -> None:
+        """It is over when all that can be read is flushed: nothing of it is looked for again."""
+        adopted = FakeBacklog(writer=OTHER, lost=2)
+        adopted.add(5)
+        self.flusher.adopt(adopted)
+        self.clock.advance(GATHER_S)
+        self.assertEqual((self.rows.batches, self.rows.kinds), ([[1, 2, 3]], [("closed", 5)]))
+        self.assertEqual((adopted.flushed_to, adopted.closed), (5, 1))
+
+    def test_adopted_spool_without_a_readable_record(self) -> None:
+        """Also where there is none."""
+        adopted = FakeBacklog(writer=OTHER, lost=2)
+        adopted.add(2)
+        self.flusher.adopt(adopted)
+        self.clock.advance(GATHER_S)
+        self.assertEqual((self.rows.batches, self.rows.kinds), ([], [("closed", 2)]))
+        self.assertEqual((adopted.flushed_to, adopted.closed), (2, 1))
+
     def test_adopted_spool_that_cannot_be_left(self) -> None:
         """It is not the flusher's any more; whoever adopts it again finds nothing to do."""
         adopted = FakeBacklog(writer=OTHER, unclosed=OSError("read-only"))
@@ -272,6 +290,7 @@ class WithFaults(Flushing):
         self.assertEqual(adopted.closed, 1)
         self.clock.pump([0.1] * 100)
         self.assertEqual(len(self.flushLoggedErrors(OSError)), 1)
+        self.assertEqual(self.spool.left, self.spool.readings, "it goes on elsewhere if need be")
         self.assertLess(self.spool.readings, 12)
         self.assertGreater(self.spool.readings, 4)
         self.spool.broken = None

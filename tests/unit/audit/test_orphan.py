@@ -63,6 +63,16 @@ class OrphanTests(SpoolTestCase):
         self.end(orphan)
         self.assertFalse(path.exists())
 
+    def test_never_begun(self) -> None:
+        """Nor is anything left of one that never had a file."""
+        self.disks.broken = True
+        path = self.died(self.made())
+        self.disks.broken = False
+        orphan = self.adopted(path)
+        self.assertEqual((orphan.last_seq, orphan.head), (0, orphan.base))
+        self.end(orphan)
+        self.assertFalse(path.exists())
+
     def test_adopted(self) -> None:
         """Open calls get their end in the same chain, all is flushed, and nothing stays."""
         spool = self.made()
@@ -210,6 +220,29 @@ class OrphanTests(SpoolTestCase):
         left.complete(final(done[1]))
         self.assertEqual([each.seq for each in orphan.finals(3, 9)], [4])
 
+    def test_damage_at_the_end_of_the_chain(self) -> None:
+        """What is lost there shows in the segment behind it; then the spool is over, for good."""
+        spool = self.made()
+        for _ in range(5):
+            self.assertTrue(spool.note(b"{}"))
+        (first,) = spool._tape.used
+        spool._reader._failed.add(first.number)
+        spool.leave_failed()
+        head = spool.head
+        data = bytearray(first.path.read_bytes())
+        fourth = segments.scan(bytes(data)).records[3]
+        data[fourth.offset : first.end] = b"x" * (first.end - fourth.offset)
+        first.path.write_bytes(data)
+        path = self.died(spool)
+        orphan = self.adopted(path)
+        self.assertEqual((orphan.head, head.seq), (head, 5))
+        self.assertEqual([each.seq for each in orphan.finals(0, 9)], [1, 2, 3])
+        orphan.flushed(5)
+        self.end(orphan)
+        self.assertFalse(path.exists())
+        kept = self.root / f"{orphan.writer}-00000001.damaged"
+        self.assertEqual(kept.read_bytes(), bytes(data))
+
     def test_damaged_header(self) -> None:
         """A segment whose header is damaged is reported, and its records are read."""
         spool = self.made()
@@ -311,7 +344,10 @@ class OrphanTests(SpoolTestCase):
             raise OSError("broken")
 
         orphan._tape._pwrite = broken
-        self.assertRaises(OSError, orphan.open_intents()[0].complete, final(request))
+        before = orphan._directory.segments()
+        for _ in range(3):
+            self.assertRaises(OSError, orphan.open_intents()[0].complete, final(request))
+        self.assertEqual(orphan._directory.segments(), before)
         self.end(orphan)
         self.assertEqual(len(self.adopted(orphan._directory.path).open_intents()), 1)
 

@@ -4,31 +4,50 @@ import os
 from pathlib import Path
 from uuid import UUID
 
-from twisted.trial.unittest import SynchronousTestCase
+from attrs import define, evolve, field
 
 from neuronetz_twisted.audit import segments
 from neuronetz_twisted.audit.entries import Extent
 from neuronetz_twisted.audit.reader import Damage, Reader
 from neuronetz_twisted.audit.segments import HEADER_BYTES, Header, Kind, Span
-from tests.unit.audit.spools import Disks
+from tests.unit.audit.spools import SpoolTestCase
 
 WRITER = UUID("0191d4b7-0000-7000-8000-000000000001")
 
 
-class ReaderTests(SynchronousTestCase):
+@define
+class Listed:
+    """Files as they are listed; so many are `given_up` as soon as they were."""
+
+    listed: list[Extent] = field(factory=list)
+    given_up: int = 0
+    spoilt: list[Path] = field(factory=list)
+
+    def extents(self) -> list[Extent]:
+        """The extents."""
+        listed = list(self.listed)
+        del self.listed[: self.given_up]
+        return listed
+
+    def spoil(self, path: Path) -> None:
+        """Note it."""
+        self.spoilt.append(path)
+
+
+class ReaderTests(SpoolTestCase):
     def setUp(self) -> None:
         """Make a reader of no files."""
-        self.extents: list[Extent] = []
-        self.given_up = 0
-        self.disks = Disks()
-        self.spoilt: list[Path] = []
-        self.reader = Reader(WRITER, self.listed, self.spoilt.append, self.disks.disk())
+        super().setUp()
+        self.files = Listed()
+        self.extents = self.files.listed
+        self.renewed: list[tuple[Path, int]] = []
+        self.reader = Reader(WRITER, self.files, self.renew, self.disks.disk().sync)
 
-    def listed(self) -> list[Extent]:
-        """The extents, of which so many are given up as soon as they were listed."""
-        listed = list(self.extents)
-        del self.extents[: self.given_up]
-        return listed
+    def renew(self, path: Path, end: int) -> None:
+        """Note it, or fail."""
+        if self.disks.broken:
+            raise OSError("broken")
+        self.renewed.append((path, end))
 
     def segment(self, *seqs: int) -> Path:
         """Add a segment with these finals."""
@@ -61,12 +80,36 @@ class ReaderTests(SynchronousTestCase):
         self.assertEqual(self.read(3, 2), [])
 
     def test_only_what_is_synced(self) -> None:
-        """A file that cannot be synced gives nothing, and is read when it can be."""
-        self.segment(1)
+        """A file that cannot be synced gives nothing until another one is in its place."""
+        path = self.segment(1)
+        end = self.extents[0].end
         self.disks.unsynced = True
         self.assertRaises(OSError, self.reader.finals, 0, 9)
         self.disks.unsynced = False
+        self.assertEqual(list(self.reader.failed), [1])
+        self.disks.broken = True
+        self.assertRaises(OSError, self.reader.finals, 0, 9)
+        self.disks.broken = False
         self.assertEqual(self.read(0, 9), [1])
+        self.assertEqual((self.renewed, list(self.reader.failed)), ([(path, end)], []))
+
+    def test_not_synced_and_still_written(self) -> None:
+        """A file that its writer has not left yet is not replaced, nor read."""
+        self.segment(1)
+        self.extents[0] = evolve(self.extents[0], is_current=True)
+        self.disks.unsynced = True
+        self.assertRaises(OSError, self.reader.finals, 0, 9)
+        self.disks.unsynced = False
+        self.assertRaises(OSError, self.reader.finals, 0, 9)
+        self.extents[0] = evolve(self.extents[0], is_current=False)
+        self.assertEqual(self.read(0, 9), [1])
+
+    def test_synced_by_the_writer(self) -> None:
+        """Files that show only what is on disk are not synced again."""
+        self.segment(1)
+        reader = Reader(WRITER, self.files, self.renew, None)
+        self.disks.unsynced = True
+        self.assertEqual(len(reader.finals(0, 9)), 1)
 
     def test_a_file_that_grows(self) -> None:
         """What is appended is read from where the reading stopped."""
@@ -96,11 +139,11 @@ class ReaderTests(SynchronousTestCase):
         self.assertEqual(self.read(0, 9), [1])
         end = segments.scan(bytes(data)).end
         self.assertEqual(self.reader.damaged, (Damage(path, Span(end, extent.end)),))
-        self.assertEqual(self.spoilt, [path])
+        self.assertEqual(self.files.spoilt, [path])
 
     def test_given_up_meanwhile(self) -> None:
         """A segment that goes between the listing and the reading holds up nothing behind it."""
         self.segment(1).unlink()
         self.segment(2, 3)
-        self.given_up = 1
+        self.files.given_up = 1
         self.assertEqual(self.read(1, 9), [2, 3])

@@ -9,6 +9,7 @@ from twisted.logger import capturedLogs, formatEvent
 from neuronetz_twisted.audit import chain
 from neuronetz_twisted.audit.event import MAX_RECORD
 from neuronetz_twisted.audit.orphan import adopt
+from neuronetz_twisted.audit.segments import LEASE_FRAME_BYTES
 from neuronetz_twisted.audit.spool import Spool
 from neuronetz_twisted.errors import AuditUnavailable
 from tests.unit.audit.spools import LIMITS, SpoolTestCase, final, id_in, intent
@@ -320,6 +321,73 @@ class FaultTests(SpoolTestCase):
         self.assertEqual([id_in(each.record) for each in spool.finals(0, 9)], requests)
         self.assertEqual(spool._reserved, 0)
 
+    def test_a_file_that_cannot_be_synced_for_reading(self) -> None:
+        """It is written no more, and what was in it is read from another one, which is synced."""
+        spool = self.made()
+        requests = self.filled(spool, 2)
+        request = uuid4()
+        slot = spool.open(request, intent(request))
+        (ended,) = spool._tape.used
+        bad = ended.path.stat().st_ino
+        self.disks.unsynced = True
+        self.assertRaises(OSError, spool.finals, 0, 9)
+        self.disks.unsynced = False
+        self.assertRaises(OSError, spool.finals, 0, 9)
+        spool.leave_failed()
+        self.assertIsNone(ended.fd)
+        self.assertIsNot(spool._tape.current, ended)
+        self.assertIsNone(spool.denies)
+        self.disks.synced.clear()
+        self.assertEqual([id_in(each.record) for each in spool.finals(0, 9)], requests)
+        good = ended.path.stat().st_ino
+        self.assertNotEqual(good, bad)
+        self.assertIn(good, self.disks.synced)
+        self.assertNotIn(bad, self.disks.synced)
+        slot.complete(final(request))
+        self.assertEqual([id_in(each.record) for each in spool.finals(2, 9)], [request])
+
+    def test_an_open_call_in_a_file_that_cannot_be_synced(self) -> None:
+        """Its intent is in the other file too, and its death is found there."""
+        spool = self.made()
+        request = uuid4()
+        spool.open(request, intent(request)).extend(777)
+        self.filled(spool, 1)
+        self.disks.unsynced = True
+        self.assertRaises(OSError, spool.finals, 0, 9)
+        self.disks.unsynced = False
+        spool.leave_failed()
+        self.assertEqual(len(spool.finals(0, 9)), 1)
+        self.die(spool)
+        orphan = adopt(spool._directory.path)
+        assert orphan is not None
+        self.addCleanup(orphan.close)
+        left = [(id_in(each.intent), each.reservation) for each in orphan.open_intents()]
+        self.assertEqual(left, [(request, 777)])
+
+    def test_no_other_file_to_go_on_in(self) -> None:
+        """While there is none nothing is admitted, and it ends by itself."""
+        spool = self.made()
+        (request,) = self.filled(spool, 1)
+        self.disks.unsynced = self.disks.broken = True
+        self.assertRaises(OSError, spool.finals, 0, 9)
+        spool.leave_failed()
+        self.assertEqual(spool.denies, "io")
+        self.assertRaises(OSError, spool.finals, 0, 9)
+        self.disks.unsynced = self.disks.broken = False
+        self.clock.advance(1)
+        self.assertIsNone(spool.denies)
+        self.assertEqual([id_in(each.record) for each in spool.finals(0, 9)], [request])
+
+    def test_nothing_to_leave(self) -> None:
+        """A file is left for its own fault alone, and none when nothing is written any more."""
+        spool = self.made()
+        self.filled(spool, 1)
+        current = spool._tape.current
+        spool.leave_failed()
+        self.assertIs(spool._tape.current, current)
+        self.ended(spool)
+        spool.leave_failed()
+
     def test_a_note_on_a_broken_disk(self) -> None:
         """A note that no file takes was not kept."""
         spool = self.made()
@@ -374,6 +442,24 @@ class FaultTests(SpoolTestCase):
         spool._tape._pwrite = self.broken
         spool.flushed(spool.last_seq)
         self.assertEqual(len(spool._tape.used[0].pins), 1)
+
+    def test_a_reservation_that_cannot_be_carried(self) -> None:
+        """An intent goes nowhere without it, so the segment that has both stays."""
+        spool = self.made()
+        request = uuid4()
+        spool.open(request, intent(request)).extend(777)
+        self.filled(spool, 30, BIG)
+        first = spool._tape.used[0]
+        real = spool._tape._pwrite
+
+        def no_leases(fd: int, data: bytes, offset: int) -> int:
+            return 0 if len(data) == LEASE_FRAME_BYTES else real(fd, data, offset)
+
+        spool._tape._pwrite = no_leases
+        self.threads.at_once = False
+        spool.flushed(spool.last_seq)
+        self.assertIs(spool._tape.used[0], first)
+        self.assertEqual(len(first.pins), 1)
 
 
 class DurableTests(SpoolTestCase):
@@ -485,6 +571,56 @@ class DurableTests(SpoolTestCase):
         self.assertIsNone(spool.denies)
         self.assertEqual([each.record for each in spool.finals(0, 9)], [b"1", final(request)])
         self.flushLoggedErrors(OSError)
+
+    def test_an_end_that_is_lost_again(self) -> None:
+        """A call whose end was written and not synced keeps its intent in the files."""
+        spool = self.made()
+        request = uuid4()
+        slot = spool.open(request, intent(request))
+        self.filled(spool, 20, BIG)
+        self.clock.advance(0.005)
+        first = spool._tape.used[0]
+        slot.complete(final(request))
+        self.disks.unsynced = self.disks.broken = True
+        self.clock.advance(0.005)
+        self.assertEqual(spool.denies, "io")
+        spool.flushed(spool.last_seq)
+        self.assertIn(first, spool._tape.used)
+        self.assertEqual(spool._reserved, 0)
+        self.disks.unsynced = self.disks.broken = False
+        self.clock.pump([1, 0.005])
+        self.assertEqual([each.record for each in spool.finals(20, 9)], [final(request)])
+        spool.flushed(21)
+        self.clock.advance(0.005)
+        self.assertNotIn(first, spool._tape.used)
+        self.assertEqual(spool._reserved, 0)
+        self.flushLoggedErrors(OSError)
+
+    def test_a_call_that_has_ended_is_not_carried(self) -> None:
+        """Its segment goes when its end is on disk; until then it needs no further copy."""
+        spool = self.made()
+        request = uuid4()
+        slot = spool.open(request, intent(request))
+        self.filled(spool, 20, BIG)
+        self.clock.advance(0.005)
+        slot.complete(final(request))
+        first = spool._tape.used[0]
+        spool.flushed(20)
+        self.assertEqual((slot.segment, first.pins), (first, {slot}))
+        self.clock.advance(0.005)
+        self.assertEqual(first.pins, set())
+
+    def test_notes_that_are_not_on_disk_at_the_end(self) -> None:
+        """A chain that cannot be read to its end has not ended."""
+        spool = self.made()
+        self.assertTrue(spool.note(b"1"))
+        self.threads.at_once = False
+        sealing = Deferred.fromCoroutine(spool.seal())
+        self.clock.pump([0.005, 2])
+        self.successResultOf(sealing)
+        self.assertFalse(spool.has_ended)
+        self.threads.run()
+        self.assertTrue(spool.has_ended)
 
     def test_no_thread_for_a_sync(self) -> None:
         """Who waits is refused, no sync counts as under way, and it ends by itself."""

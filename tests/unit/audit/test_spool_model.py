@@ -108,7 +108,6 @@ class SpoolMachine(RuleBasedStateMachine):
         """The disk takes nothing, or takes all again."""
         self.case.disks.broken = broken
 
-    @precondition(lambda self: self.durable)
     @rule(unsynced=st.booleans())
     def syncs(self, unsynced: bool) -> None:  # noqa: FBT001 - a rule's argument
         """The disk fails to sync, or syncs again."""
@@ -123,11 +122,13 @@ class SpoolMachine(RuleBasedStateMachine):
     @rule(limit=st.integers(1, 20))
     def flush(self, limit: int) -> None:
         """The flusher takes a batch."""
-        unsynced, self.case.disks.unsynced = self.case.disks.unsynced, False
         done = self.flushed.setdefault(self.spool.writer, [])
-        done += self.spool.finals(len(done), limit)
-        self.spool.flushed(len(done))
-        self.case.disks.unsynced = unsynced
+        try:
+            done += self.spool.finals(len(done), limit)
+        except OSError:
+            self.spool.leave_failed()
+        else:
+            self.spool.flushed(len(done))
 
     @precondition(lambda self: not self.spool._waiting)
     @rule()
@@ -172,6 +173,7 @@ class SpoolMachine(RuleBasedStateMachine):
             slot.complete(final(slot.request_id))
         self.expected |= set(self.open)
         self.case.clock.pump([1, 0.005, 1, 0.005])
+        self.spool.leave_failed()
         done = self.flushed.setdefault(self.spool.writer, [])
         done += self.spool.finals(len(done), 10**6)
         assert not self.spool._waiting
