@@ -7,13 +7,13 @@ but `extents` belongs to one thread.
 
 from collections import deque
 from collections.abc import Collection, Sequence
-from hashlib import sha256
 from pathlib import Path
 from threading import Lock
 from uuid import UUID
 
 from twisted.logger import Logger
 
+from neuronetz_twisted.audit import chain
 from neuronetz_twisted.audit.directory import Directory, Disk, Segment
 from neuronetz_twisted.audit.entries import Batch, Entry, Extent, Head, Pin, unpin
 from neuronetz_twisted.audit.segments import (
@@ -125,7 +125,7 @@ class Tape:
         """
         seq, previous = self.head
         seq += 1
-        chain_hash = sha256(previous + record).digest()
+        chain_hash = chain.link(previous, record)
         if self._put(frame(kind, link(record, seq, chain_hash))) is None:
             return False
         self.head = Head(seq, chain_hash)

@@ -124,6 +124,15 @@ _REPLACED = (
     *("first_byte_ms", "duration_ms", "user_agent"),
 )
 
+CHARGED = f"""
+        LATERAL (VALUES ('tenant', tenant_id), ('key', key_id)) AS scope (kind, id),
+        LATERAL (VALUES
+            (gateway.budget_period 'day', day),
+            ('month', date_trunc('month', day::timestamp)::date),
+            ('total', date '{TOTAL_STARTS_ON}')
+        ) AS term (period, starts_on)"""
+"""The accounts that a use of a `day` by `tenant_id` and `key_id` is charged to, for a FROM."""
+
 # The columns are those of `record.row_of`, which `audit verify` compares them with. Where the two
 # could differ PostgreSQL has to refuse: `at` has 16 digits, so that a moment is one that Python
 # knows, and is put together of seconds and microseconds since an interval counts in doubles. From
@@ -183,13 +192,7 @@ used AS (
 ledger AS (
     INSERT INTO gateway.budget_usage AS stands (scope_kind, scope_id, period, starts_on, tokens)
     SELECT kind, scope.id, period, starts_on, least(sum(charged), {LARGEST})
-    FROM used,
-        LATERAL (VALUES ('tenant', tenant_id), ('key', key_id)) AS scope (kind, id),
-        LATERAL (VALUES
-            (gateway.budget_period 'day', day),
-            ('month', date_trunc('month', day::timestamp)::date),
-            ('total', date '{TOTAL_STARTS_ON}')
-        ) AS term (period, starts_on)
+    FROM used,{CHARGED}
     GROUP BY 1, 2, 3, 4
     HAVING sum(charged) > 0
     ORDER BY 1, 2, 3, 4

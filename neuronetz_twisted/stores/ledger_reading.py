@@ -12,7 +12,7 @@ from sqlalchemy import Connection, select, text
 
 from neuronetz_twisted.audit.findings import MOST_FINDINGS, Finding
 from neuronetz_twisted.audit.signing import Statement
-from neuronetz_twisted.stores.audit_rows import LARGEST, TOTAL_STARTS_ON
+from neuronetz_twisted.stores.audit_rows import CHARGED, LARGEST
 from neuronetz_twisted.stores.partitions import LEAST_DAYS
 from neuronetz_twisted.stores.tables import audit_checkpoints
 
@@ -32,13 +32,7 @@ _DIFFERENT = text(
     recorded AS (
         SELECT kind AS scope_kind, scope.id AS scope_id, period, starts_on,
             least(sum(charged), {LARGEST}) AS charged
-        FROM used,
-            LATERAL (VALUES ('tenant', tenant_id), ('key', key_id)) AS scope (kind, id),
-            LATERAL (VALUES
-                (gateway.budget_period 'day', day),
-                ('month', date_trunc('month', day::timestamp)::date),
-                ('total', date '{TOTAL_STARTS_ON}')
-            ) AS term (period, starts_on)
+        FROM used,{CHARGED}
         WHERE period <> 'total' OR CAST(:whole AS boolean)
         GROUP BY 1, 2, 3, 4
     ),
