@@ -31,6 +31,7 @@ MAX_ADDRESS = 64
 MAX_MODEL = 512
 MAX_BACKEND = 128
 MAX_ROUTE = 64
+MAX_OUTCOME = 128
 
 _UNFIT = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _SHORT = 0x100
@@ -95,7 +96,7 @@ def call_event(
         **ticket.intent,
         "backend": None if outcome.backend is None else plain(outcome.backend, MAX_BACKEND),
         "status": outcome.status,
-        "outcome": outcome.word,
+        "outcome": plain(outcome.word, MAX_OUTCOME),
         "prompt_tokens": usage.prompt_tokens,
         "completion_tokens": usage.completion_tokens,
         "estimated": usage.estimated or unknown,
@@ -116,7 +117,7 @@ def arrival_event(
     """The event of a request that reached no model host: refused, or answered from a list."""
     return _arrived(arrival, arrival.principal) | {
         "status": status,
-        "outcome": outcome,
+        "outcome": plain(outcome, MAX_OUTCOME),
         "charged": 0,
         "count": 1,
         "bytes_sent": bytes_sent,

@@ -125,11 +125,11 @@ class EventTests(SynchronousTestCase):
         )
         call = made_call(arrival=arrival)
         ticket = made_ticket(arrival=arrival)
-        outcome = Outcome(end=End.COMPLETE, word="ok", status=200, backend=text * 9)
+        outcome = Outcome(end=End.COMPLETE, word=text * 9, status=200, backend=text * 9)
         for event in (
             intent_event(call, call.principal, made_model(text * 9), 1 << 40),
             call_event(ticket, outcome, 1e9),
-            arrival_event(arrival, 200, "ok", 0.0),
+            arrival_event(arrival, 200, text * 9, 0.0),
         ):
             record = record_of(event)
             self.assertTrue(len(record) < MAX_RECORD)
