@@ -32,7 +32,7 @@ KEEP_DAYS = 30
 LONG_AGO = timedelta(days=75)
 
 
-def record_bytes(request_id: UUID, at: datetime, **fields: Any) -> bytes:
+def record_bytes(request_id: UUID, at: datetime, /, **fields: Any) -> bytes:
     """The bytes of one record."""
     event = {
         "id": str(request_id),

@@ -4,7 +4,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from operator import itemgetter
 from random import Random
 from typing import Any
@@ -33,6 +33,7 @@ from neuronetz_twisted.stores.tables import (
     usage_by_day,
 )
 from neuronetz_twisted.stores.usage_queries import By, usage
+from tests.audit_trail import record_bytes
 from tests.figures import within
 from tests.servers import new_database
 
@@ -45,32 +46,10 @@ DAY = date(2031, 5, 15)
 
 def final(seq: int, **changes: Any) -> Final:
     """The record of a call that cost 30 tokens, of the first key."""
-    event = {
-        "id": str(UUID(int=seq)),
-        "at": AT + seq,
-        "day": DAY.isoformat(),
-        "client_id": "mine",
-        "route": "/api/chat",
-        "address": "192.0.2.1",
-        "user_agent": "curl",
-        "tenant": str(TENANTS[0]),
-        "key": str(KEYS[0]),
-        "prefix": "nz_aaaaaaaaa",
-        "dialect": "ollama",
-        "model": "registry.ollama.ai/library/a:latest",
-        "backend": "default",
-        "status": 200,
-        "outcome": "ok",
-        "prompt_tokens": 10,
-        "completion_tokens": 20,
-        "estimated": False,
-        "charged": 30,
-        "count": 1,
-        "bytes_sent": 1000,
-        "first_byte_ms": 12.3,
-        "duration_ms": 456.7,
-    }
-    return Final(WRITER, seq, b"%032d" % seq, orjson.dumps(event | changes))
+    whose = {"tenant": str(TENANTS[0]), "key": str(KEYS[0]), "prefix": "nz_aaaaaaaaa"}
+    when = datetime.fromtimestamp(0, UTC) + timedelta(microseconds=AT + seq)
+    record = record_bytes(UUID(int=seq), when, **whose | changes)
+    return Final(WRITER, seq, b"%032d" % seq, record)
 
 
 def mixed(numbers: Iterable[int]) -> list[Final]:

@@ -267,37 +267,35 @@ class Well(TestCase):
 class Faults(TestCase):
     """A server of this test's own."""
 
+    def setUp(self) -> None:
+        """Begin to flush into it."""
+        self.servers = private_servers(self)
+        urls = self.servers.urls
+        assert urls.database_url is not None
+        assert urls.database_admin_url is not None
+        self.admin_url = urls.database_admin_url
+        self.spool = spool_of([record() for _ in range(3000)])
+        self.gateway = Gateway(self, started(self, urls.database_url), self.spool)
+
     async def test_killed_and_back(self) -> None:
         """A crash of the server in the midst of it loses nothing and doubles nothing."""
-        servers = private_servers(self)
-        assert servers.urls.database_url is not None
-        assert servers.urls.database_admin_url is not None
-        spool = spool_of([record() for _ in range(3000)])
-        gateway = Gateway(self, started(self, servers.urls.database_url), spool)
-        await until(lambda: spool.flushed_to > 0)
-        servers.kill("postgres")
-        append(spool, [record() for _ in range(500)])
-        await until(lambda: servers.has_ended("postgres"))
-        readings = spool.readings
-        await until(lambda: spool.readings > readings + 1)
-        self.assertGreater(gateway.flusher.lag().oldest_s, 0)
-        servers.restart("postgres")
-        await gateway.drain(20)
-        admin = admin_connection(self, servers.urls.database_admin_url)
-        self.assertEqual(figures(admin), (3500, 24_500, 24_500, 0))
+        await until(lambda: self.spool.flushed_to > 0)
+        self.servers.kill("postgres")
+        append(self.spool, [record() for _ in range(500)])
+        await until(lambda: self.servers.has_ended("postgres"))
+        readings = self.spool.readings
+        await until(lambda: self.spool.readings > readings + 1)
+        self.assertGreater(self.gateway.flusher.lag().oldest_s, 0)
+        self.servers.restart("postgres")
+        await self.gateway.drain(20)
+        self.assertEqual(figures(admin_connection(self, self.admin_url)), (3500, 24_500, 24_500, 0))
 
     async def test_frozen(self) -> None:
         """A server that hangs is asked again, with less; what it had committed is not doubled."""
-        servers = private_servers(self)
-        assert servers.urls.database_url is not None
-        assert servers.urls.database_admin_url is not None
-        spool = spool_of([record() for _ in range(3000)])
-        gateway = Gateway(self, started(self, servers.urls.database_url), spool)
-        await until(lambda: spool.flushed_to > 0)
-        servers.freeze("postgres")
-        readings = spool.readings
-        await until(lambda: spool.readings > readings + 1)
-        servers.thaw()
-        await gateway.drain(20)
-        admin = admin_connection(self, servers.urls.database_admin_url)
-        self.assertEqual(figures(admin), (3000, 21_000, 21_000, 0))
+        await until(lambda: self.spool.flushed_to > 0)
+        self.servers.freeze("postgres")
+        readings = self.spool.readings
+        await until(lambda: self.spool.readings > readings + 1)
+        self.servers.thaw()
+        await self.gateway.drain(20)
+        self.assertEqual(figures(admin_connection(self, self.admin_url)), (3000, 21_000, 21_000, 0))
