@@ -205,7 +205,7 @@ class Settings:
         "AUDIT_CHECKPOINT_FILE",
         absolute_path,
         None,
-        "second place of checkpoints; audit-checkpoints.jsonl in the state directory if unset",
+        "file of checkpoints; audit-checkpoints.jsonl in the state directory if unset",
     )
     audit_retention_days: int = variable(
         "AUDIT_LOG_DEFAULT_RETENTION_DAYS", whole(30, 36_500), "365", "how long records are kept"

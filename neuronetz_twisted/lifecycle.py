@@ -29,7 +29,6 @@ from neuronetz_twisted.variables import EMBEDDED
 STOP_S = 15.0
 """How long one service may take to stop before the next one is stopped all the same."""
 
-
 AGAIN_S = 1.0
 """How long a gateway without files for its record waits before it tries to make them again."""
 
@@ -57,9 +56,8 @@ class Gateway(MultiService):
     `prepare` makes the files of the record; it is called in a thread. While it raises
     `CannotRecord` the gateway runs without them and admits nothing, and it is called again each
     second. `wire` makes the parts from settings whose URLs are real ones, and these files or None.
-    `environ` is searched for the
-    programs of embedded servers. `migrate` brings the schema up to date first. `fail` is called
-    with one plain line where the start does not succeed.
+    `environ` is searched for the programs of embedded servers. `migrate` brings the schema up to
+    date first. `fail` is called with one plain line where the start does not succeed.
     """
 
     name = "gateway"

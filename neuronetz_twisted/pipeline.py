@@ -51,6 +51,7 @@ class Pipeline:
         Raises the refusal of one that is not admitted. From when `admitted` is called, it is
         answered and settled here: only a fault of ours can come out then, and it is on record.
         """
+        # Where no model host has room, no slot is taken: such a refusal is only counted (SPEC 9).
         self._upstream.check()
         ticket = await self._admission.admit(call)
         admitted()
@@ -58,6 +59,7 @@ class Pipeline:
         outcome = UNKNOWN
         try:
             if (committed := self._trail.committed()) is not None:
+                # AUDIT_DURABILITY=disk: the intent is not only written, it is on the disk.
                 await committed
             stream = await self._upstream.open(ticket, live)
             outcome = await self._relay.run(stream, client, live, writer_of(ticket))
