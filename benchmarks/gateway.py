@@ -1,35 +1,47 @@
 """The gateway with everything on that this version has: key, embedded PostgreSQL and Valkey."""
 
 import json
+import os
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from attrs import frozen
 
 from benchmarks.programs import Missing, Program, ask
-from benchmarks.targets import Place, Running, version_of
+from benchmarks.targets import NO_LIMIT, Place, Running, version_of
 
 NAME = "gateway"
 LABEL = "neuronetz-gateway"
+UNRECORDED = "unrecorded"
 
 _PROGRAMS = Path(sys.executable).parent
+TWISTD = (str(_PROGRAMS / "twistd"),)
 _OK = 200
 
 
 @frozen
 class Gateway:
-    """The target that all this is about."""
+    """The target that all this is about. `program` is what takes twistd's words."""
 
     name: str = NAME
     label: str = LABEL
+    program: tuple[str, ...] = TWISTD
+    most_streams: int = NO_LIMIT
 
     def start(self, place: Place) -> Running:
         """Start it with an empty state directory, and make a key with its command line."""
         _command(place, "migrate")
-        program = launch(place)
-        running = Running(name=self.name, label=self.label, program=program, port=place.port)
+        program = launch(place, self.program)
+        running = Running(
+            name=self.name,
+            label=self.label,
+            program=program,
+            port=place.port,
+            most_streams=self.most_streams,
+        )
         try:
             _command(place, "create-tenant", "--name", "bench", "--allow-all-models")
             words = ["create-key", "--tenant", "bench", "--name", "bench", "--scopes", "chat"]
@@ -42,19 +54,47 @@ class Gateway:
         return running
 
 
-def launch(place: Place) -> Program:
+def without_record() -> Gateway:
+    """The same, but nothing is recorded."""
+    return Gateway(
+        name=UNRECORDED,
+        label=f"{LABEL} without its record",
+        program=(sys.executable, "-m", "benchmarks.unrecorded"),
+        most_streams=0,
+    )
+
+
+def cost_of_records(place: Place) -> Sequence[Mapping[str, float]]:
+    """What a record costs by itself, by part, in each batch; beside a gateway that runs here.
+
+    Raises `Missing` where that cannot be told.
+    """
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.records"],
+        env=os.environ | environ(place),
+        cwd=place.scratch,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise Missing("the cost of records is not known", done.stderr.strip())
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def launch(place: Place, program: Sequence[str]) -> Program:
     """Start the process; returns once it is ready."""
-    program = Program(
-        [str(_PROGRAMS / "twistd"), "-n", "--pidfile=", "neuronetz"],
+    started = Program(
+        [*program, "-n", "--pidfile=", "neuronetz"],
         place.scratch / "gateway.log",
         environ(place),
     )
     try:
-        program.wait_until(lambda: ask(place.port, "/readyz")[0] == _OK)
+        started.wait_until(lambda: ask(place.port, "/readyz")[0] == _OK)
     except BaseException:
-        program.stop()
+        started.stop()
         raise
-    return program
+    return started
 
 
 def environ(place: Place) -> dict[str, str]:

@@ -114,6 +114,12 @@ _COLUMNS: dict[Kind, Sequence[Column]] = {
         middle("p50 ms", "p50_ms"),
         measured("latest ms", "max_ms"),
     ),
+    Kind.RECORDS: (
+        measured("CPU µs/record", "cpu_us"),
+        measured("into the spool", "spool_us"),
+        measured("read back", "read_us"),
+        measured("to PostgreSQL", "write_us"),
+    ),
     Kind.SLOW: (measured("grown kB", "grown_kb"),),
 }
 

@@ -19,11 +19,13 @@ from benchmarks.targets import Place, Running, Surface, Target
 from benchmarks.workloads import Kind, Workload
 
 DIRECT = "direct"
-TARGETS: Sequence[Target] = (gateway.Gateway(), *PEERS)
+TARGETS: Sequence[Target] = (gateway.Gateway(), gateway.without_record(), *PEERS)
 
 _LABELS = {
     gateway.NAME: f"{gateway.LABEL}, OpenAI's surface",
     f"{gateway.NAME}-native": f"{gateway.LABEL}, Ollama's surface",
+    gateway.UNRECORDED: f"{gateway.LABEL} without its record",
+    f"{gateway.UNRECORDED}-native": f"{gateway.LABEL} without its record, Ollama's surface",
     DIRECT: "nothing: the model host itself",
     **{peer.name: peer.label for peer in PEERS},
     "nginx-native": "nginx, pass-through, Ollama's surface",
@@ -129,7 +131,12 @@ class Suite:
         if workload.kind is Kind.START:
             self._restart_gateway(workload.rounds)
             return
-        native = [gateway.NAME, "nginx"] if workload.native else [gateway.NAME]
+        if workload.kind is Kind.RECORDS:
+            self._cost_of_records(workload)
+            return
+        native = [gateway.NAME]
+        if workload.native:
+            native += [gateway.UNRECORDED, "nginx"]
         lanes = lanes_of(self._running, workload, native)
         for number in range(workload.rounds):
             turn = number % len(lanes)
@@ -153,11 +160,24 @@ class Suite:
             for _ in range(rounds):
                 running.program.stop()
                 began = time.monotonic()
-                running.program = gateway.launch(self._places[gateway.NAME])
+                running.program = gateway.launch(self._places[gateway.NAME], gateway.TWISTD)
                 start_s = time.monotonic() - began
                 self.results.add("start", gateway.NAME, {"start_s": start_s})
                 say(f"  {gateway.NAME:15} start_s {start_s:.3f}")
             self._warm_up(running)
+
+    def _cost_of_records(self, workload: Workload) -> None:
+        """What a record costs by itself, written to the database of the gateway, which is idle."""
+        if gateway.NAME not in self._places:
+            return
+        try:
+            rounds = gateway.cost_of_records(self._places[gateway.NAME])
+        except Missing as missing:
+            self._remark(f"{workload.title}: skipped, {missing}", missing.detail)
+            return
+        for figures in rounds:
+            whole = {"cpu_us": sum(figures.values()), **figures}
+            self.results.add(workload.name, gateway.NAME, whole)
 
     def _remark(self, text: str, detail: str) -> None:
         """Keep a remark for the page, and show what led to it."""

@@ -27,6 +27,7 @@ class Kind(Enum):
     LEAVE = "leave"
     SLOW = "slow"
     START = "start"
+    RECORDS = "records"
 
 
 @frozen(kw_only=True)
@@ -145,6 +146,7 @@ WORKLOADS: Sequence[Workload] = (
     Workload(name="start", title="Start to ready, and idle memory", kind=Kind.START, rounds=3),
     _slow(1, 3),
     _slow(50, 3),
+    Workload(name="records", title="A record by itself", kind=Kind.RECORDS, rounds=1),
 )  # fmt: skip
 
 _QUICK = (

@@ -8,7 +8,6 @@ import errno
 import time
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
-from uuid import UUID
 
 from attrs import define, frozen
 from twisted.application.service import IService, Service
@@ -94,7 +93,7 @@ class NoTrail:
         """Raise `AuditUnavailable`."""
         raise AuditUnavailable(why="io")
 
-    def open(self, request_id: UUID, intent: bytes) -> AuditSlot:
+    def open(self, request_id: str, intent: bytes) -> AuditSlot:
         """Raise `AuditUnavailable`."""
         del request_id, intent
         raise AuditUnavailable(why="io")

@@ -231,7 +231,7 @@ class AuditTrail(Protocol):
         """Raise `AuditUnavailable` while nothing is admitted."""
         ...
 
-    def open(self, request_id: UUID, intent: bytes) -> AuditSlot:
+    def open(self, request_id: str, intent: bytes) -> AuditSlot:
         """Append a call's intent and keep room for its end; may raise `AuditUnavailable`."""
         ...
 

@@ -62,7 +62,7 @@ def write(root: Path) -> None:
             "key": _KEY,
             "model": "tiny:1b",
         }
-        slot = spool.open(call, orjson.dumps(event | {"reservation": RESERVED}))
+        slot = spool.open(str(call), orjson.dumps(event | {"reservation": RESERVED}))
         if number < COMPLETED:
             slot.complete(orjson.dumps(event | {"outcome": "ok", "charged": USED}))
         elif number % 2:

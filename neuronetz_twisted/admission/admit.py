@@ -4,8 +4,6 @@ Limits and budgets join the one call to Redis that is made here (SPEC 5-7). Last
 is written: whoever has a ticket has a slot in the spool (SPEC 9).
 """
 
-from uuid import UUID
-
 from attrs import define
 
 from neuronetz_twisted.admission.identify import Identifier
@@ -79,7 +77,7 @@ class Admission:
         """Open the slot. Nothing is awaited from here to the caller, so that it cannot be lost."""
         reservation = _reservation(call.request, self._max_predict)
         intent = intent_event(call, principal, model, reservation)
-        slot = self._trail.open(UUID(call.id), record_of(intent))
+        slot = self._trail.open(call.id, record_of(intent))
         return Ticket(
             call=call,
             principal=principal,

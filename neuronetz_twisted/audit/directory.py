@@ -22,7 +22,8 @@ SUFFIX = ".seg"
 DAMAGED = ".damaged"
 RENEWED = ".new"
 
-_ZEROS = bytes(1 << 20)
+# Linux keeps what one call has written as one piece, and a large one costs every later write to it.
+_ZEROS = bytes(1 << 16)
 
 
 @frozen(kw_only=True)

@@ -10,7 +10,7 @@ from attrs import Factory, define, field
 from neuronetz_twisted.audit.batches import Backlog, Batch, Order
 from neuronetz_twisted.audit.reader import Damage
 
-MAX_BATCH = 500
+MAX_BATCH = 1000
 CHECKPOINT_S = 60.0
 FIRST_DELAY_S = 0.2
 LONGEST_DELAY_S = 5.0

@@ -20,13 +20,7 @@ from attrs import frozen
 
 from neuronetz_twisted.audit.entries import Extent
 from neuronetz_twisted.audit.record import Final
-from neuronetz_twisted.audit.segments import (
-    HEADER_BYTES,
-    LINKS,
-    Span,
-    link_of,
-    scan_frames,
-)
+from neuronetz_twisted.audit.segments import HEADER_BYTES, Span, link_of, scan_links
 
 
 @frozen
@@ -124,14 +118,12 @@ class Reader:
         return offset if extent.number == number else HEADER_BYTES
 
     def _take(self, extent: Extent, start: int, after: int, until: int | None) -> None:
-        scan = scan_frames(self._bytes_of(extent, start), start)
-        for record in scan.records:
-            if record.kind not in LINKS:
-                continue
-            link = link_of(record.payload)
-            if link.seq > max(after, self._last_seq) and (until is None or link.seq < until):
-                self._last_seq = link.seq
-                self._read.append(Final(self._writer, link.seq, link.chain_hash, link.record))
+        scan = scan_links(self._bytes_of(extent, start), start)
+        for found in scan.records:
+            record, seq, chain_hash = link_of(found.payload)
+            if seq > max(after, self._last_seq) and (until is None or seq < until):
+                self._last_seq = seq
+                self._read.append(Final(self._writer, seq, chain_hash, record))
         damaged = list(scan.damaged)
         if scan.end < extent.end:
             damaged.append(Span(scan.end, extent.end))

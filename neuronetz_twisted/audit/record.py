@@ -6,19 +6,17 @@ without being found (SPEC 9).
 """
 
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import orjson
-from attrs import frozen
 
 from neuronetz_twisted.audit.event import Event
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-@frozen
-class Final:
+class Final(NamedTuple):
     """One link of a writer's chain, with the exact bytes that it covers."""
 
     writer: UUID

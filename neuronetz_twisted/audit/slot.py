@@ -40,7 +40,7 @@ class Slot:
     """
 
     _keeper: Keeper
-    request_id: UUID
+    request_id: str
     intent: bytes
     reserve: int = field(init=False)
     tokens: int | None = field(default=None, init=False)
@@ -79,7 +79,7 @@ def carry(segment: Segment, tape: Tape) -> None:
 def _carried(slot: Slot, tape: Tape) -> bool:
     # The intent takes its pin along, so its reservation must be there first.
     if slot.tokens is not None:
-        payload = lease(slot.request_id, slot.tokens)
+        payload = lease(UUID(slot.request_id), slot.tokens)
         if not tape.append(Kind.LEASE, payload):
             return False
     return tape.append(Kind.INTENT, slot.intent, slot)

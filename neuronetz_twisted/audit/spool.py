@@ -152,7 +152,7 @@ class Spool:
         if (why := self.denies) is not None:
             raise AuditUnavailable(why=why)
 
-    def open(self, request_id: UUID, intent: bytes) -> Slot:
+    def open(self, request_id: str, intent: bytes) -> Slot:
         """Append the intent of a call, and set aside the room that its end needs.
 
         Raises `AuditUnavailable` where it cannot be, `ValueError` over 8192 bytes.
@@ -192,7 +192,7 @@ class Spool:
     def extend(self, slot: Slot, tokens: int) -> None:
         """Write the new reservation of a slot. Raises `AuditUnavailable`."""
         free = self._tape.room - self._reserved
-        payload = lease(slot.request_id, tokens)
+        payload = lease(UUID(slot.request_id), tokens)
         if free < LEASE_FRAME_BYTES or not self._tape.append(Kind.LEASE, payload):
             self._look_ahead()
             raise AuditUnavailable(why=self.denies or "full")

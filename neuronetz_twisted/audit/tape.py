@@ -273,8 +273,7 @@ class Tape:
         """Write behind what is there; False where the file does not take it."""
         try:
             if self._pwrite(segment.file, data, segment.end) == len(data):
-                with self._lock:
-                    segment.end += len(data)
+                segment.end += len(data)
                 return True
             reason = "it takes only a part"
         except OSError as error:

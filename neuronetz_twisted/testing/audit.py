@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from typing import Any
-from uuid import UUID
 
 import orjson
 from attrs import define, field
@@ -55,7 +54,7 @@ class FakeTrail:
         if self.denies is not None:
             raise AuditUnavailable(why=self.denies)
 
-    def open(self, request_id: UUID, intent: bytes) -> FakeSlot:
+    def open(self, request_id: str, intent: bytes) -> FakeSlot:
         """Keep an intent."""
         self.check()
         if self.full:

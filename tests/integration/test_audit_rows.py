@@ -12,7 +12,6 @@ from uuid import UUID
 
 import orjson
 import psycopg
-from attrs import evolve
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection, Table, func, select
@@ -267,7 +266,7 @@ class Writing(RowsCase):
 
     def test_one_writer(self) -> None:
         """Records of two writers are no batch: each row would need its own."""
-        other = evolve(final(2), writer=UUID(int=7))
+        other = final(2)._replace(writer=UUID(int=7))
         self.assertRaises(ValueError, self.write, [final(1), other])
 
     @settings(deadline=None)

@@ -136,7 +136,7 @@ class Well(TestCase):
     async def test_statements(self) -> None:
         """The first batch, each thousand records and the end are signed, in table and file."""
         spool = self.spool
-        append(spool, [record() for _ in range(1700)])
+        append(spool, [record() for _ in range(2700)])
         await self.gateway.drain()
         await self.gateway.stop()
         rows = self.admin.execute(
@@ -144,7 +144,7 @@ class Well(TestCase):
         ).fetchall()
         self.assertEqual(
             [row[:2] for row in rows],
-            [("checkpoint", 500), ("checkpoint", 1500), ("closed", 1700)],
+            [("checkpoint", 1000), ("checkpoint", 2000), ("closed", 2700)],
         )
         lines = (self.gateway.home / "audit-checkpoints.jsonl").read_bytes().splitlines()
         statements = [orjson.loads(line)["statement"].encode() for line in lines]

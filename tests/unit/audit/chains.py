@@ -6,7 +6,6 @@ from typing import Any
 from uuid import UUID
 
 import orjson
-from attrs import evolve
 
 from neuronetz_twisted.audit.anchors import Anchors
 from neuronetz_twisted.audit.chain import link, start
@@ -124,4 +123,4 @@ def verified(kept: Sequence[Row], *statements: Signed, tally: Tally | None = Non
 
 def renumbered(final: Final, seq: int) -> Final:
     """The same record with another number."""
-    return evolve(final, seq=seq)
+    return final._replace(seq=seq)

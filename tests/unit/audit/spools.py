@@ -149,5 +149,5 @@ class SpoolTestCase(SynchronousTestCase):
         """Calls from their beginning to their end."""
         requests = [uuid4() for _ in range(number)]
         for request in requests:
-            spool.open(request, intent(request, size)).complete(final(request, size))
+            spool.open(str(request), intent(request, size)).complete(final(request, size))
         return requests

@@ -81,7 +81,7 @@ class SpanTests(SynchronousTestCase):
         """An old record under the number and link of another one does not follow."""
         for place in (1, 6):
             kept = rows(self.mine)
-            kept[place] = row(evolve(self.mine[place], record=record(77)))
+            kept[place] = row(self.mine[place]._replace(record=record(77)))
             self.assert_refused(kept, place + 1, "does not follow")
 
     def test_twice(self) -> None:
@@ -108,13 +108,13 @@ class TrimTests(SynchronousTestCase):
 
     def test_not_what_was_signed(self) -> None:
         """Another end than the signed one, or a statement on a part, is refused."""
-        for strange in (evolve(self.chain[4], chain_hash=b"x" * 32), self.chain[3]):
+        for strange in (self.chain[4]._replace(chain_hash=b"x" * 32), self.chain[3]):
             with self.assertRaisesRegex(NotAsWritten, "not the one that was signed"):
                 self.span.trim(signed(strange), None)
 
     def test_first_of_a_run(self) -> None:
         """A placeholder at the start of a run does not follow what is known to be before it."""
-        kept = rows([evolve(self.chain[2], record=record(77))])
+        kept = rows([self.chain[2]._replace(record=record(77))])
         (span,) = spans(kept)
         for before in (self.chain[1].chain_hash, b"x"):
             with self.assertRaisesRegex(NotAsWritten, "does not follow"):

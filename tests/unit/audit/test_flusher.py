@@ -106,7 +106,7 @@ class WithoutFaults(Flushing):
     def test_more_than_a_batch(self) -> None:
         """Whole batches follow each other at once; no transaction is larger."""
         self.flush(2 * MAX_BATCH + 7)
-        self.assertEqual([len(batch) for batch in self.rows.batches], [500, 500, 7])
+        self.assertEqual([len(batch) for batch in self.rows.batches], [MAX_BATCH, MAX_BATCH, 7])
 
     def test_written_meanwhile(self) -> None:
         """What is written while a transaction runs is in the next one."""
@@ -160,12 +160,12 @@ class WithoutFaults(Flushing):
         """What could not be appended is appended with the next, in order."""
         self.signer.full = OSError("no room")
         self.flush(MAX_BATCH)
-        self.assertEqual(self.rows.kinds, [("checkpoint", 500)])
+        self.assertEqual(self.rows.kinds, [("checkpoint", MAX_BATCH)])
         self.assertEqual(self.flusher.faults, 1)
         self.assertEqual(len(self.flushLoggedErrors(OSError)), 1)
         self.signer.full = None
         self.flush(1000)
-        self.assertEqual(self.signer.published, [500, 1500])
+        self.assertEqual(self.signer.published, [1000, 2000])
 
     def test_checkpoint_file_hangs(self) -> None:
         """Who holds the file's lock for ever does not hold up the records; the order stays."""
@@ -173,12 +173,12 @@ class WithoutFaults(Flushing):
         self.flush(1000)
         self.flush(1000)
         self.flush(3)
-        self.assertEqual(self.rows.kinds, [("checkpoint", 500), ("checkpoint", 1500)])
+        self.assertEqual(self.rows.kinds, [("checkpoint", 1000), ("checkpoint", 2000)])
         self.assertEqual(self.spool.flushed_to, 2003)
         self.assertEqual((len(self.hung), self.signer.published), (1, []))
         self.file_hangs = False
         self.hung.pop().callback(None)
-        self.assertEqual(self.signer.published, [500, 1500])
+        self.assertEqual(self.signer.published, [1000, 2000])
 
     def test_adopted_spool(self) -> None:
         """It is flushed, its chain closed, and its directory left, without touching our own."""
@@ -259,7 +259,7 @@ class WithFaults(Flushing):
         self.clock.advance(0.2)
         self.database.away = None
         self.clock.pump([0.4, *[GATHER_S] * 9])
-        self.assertEqual([len(batch) for batch in self.rows.batches], [125, 250, 125])
+        self.assertEqual([len(batch) for batch in self.rows.batches], [250, 500, 250])
 
     def test_poison(self) -> None:
         """The guilty record is told of and passed over, and all others are rows within a second."""
@@ -364,11 +364,11 @@ class Stopping(Flushing):
 
     def test_everything_is_flushed(self) -> None:
         """The rest is flushed at once, the chain closed, the spool left, and no timer stays."""
-        self.spool.add(700)
+        self.spool.add(MAX_BATCH + 200)
         self.successResultOf(self.flusher.stopService())
-        self.assertEqual([len(batch) for batch in self.rows.batches], [500, 200])
-        self.assertEqual(self.rows.kinds, [("checkpoint", 500), ("closed", 700)])
-        self.assertEqual((self.signer.published, self.spool.closed), ([500, 700], 1))
+        self.assertEqual([len(batch) for batch in self.rows.batches], [MAX_BATCH, 200])
+        self.assertEqual(self.rows.kinds, [("checkpoint", 1000), ("closed", 1200)])
+        self.assertEqual((self.signer.published, self.spool.closed), ([1000, 1200], 1))
 
     def test_nothing_was_written(self) -> None:
         """A spool that was never used is just left."""

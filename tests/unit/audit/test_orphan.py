@@ -78,7 +78,7 @@ class OrphanTests(SpoolTestCase):
         spool = self.made()
         done = self.filled(spool, 3)
         left = [uuid4(), uuid4()]
-        slots = [spool.open(each, intent(each)) for each in left]
+        slots = [spool.open(str(each), intent(each)) for each in left]
         slots[1].extend(999)
         path = self.died(spool)
         orphan = self.adopted(path)
@@ -97,7 +97,7 @@ class OrphanTests(SpoolTestCase):
         spool = self.made()
         left = [uuid4(), uuid4()]
         for each in left:
-            spool.open(each, intent(each))
+            spool.open(str(each), intent(each))
         path = self.died(spool)
         first = self.adopted(path)
         first.open_intents()[0].complete(final(left[0]))
@@ -131,7 +131,7 @@ class OrphanTests(SpoolTestCase):
         spool = self.made()
         self.filled(spool, 150, BIG)
         request = uuid4()
-        spool.open(request, intent(request))
+        spool.open(str(request), intent(request))
         path = self.died(spool)
         tracemalloc.start()
         self.addCleanup(tracemalloc.stop)
@@ -145,7 +145,7 @@ class OrphanTests(SpoolTestCase):
         """While the database is away, a dead process' spool takes no more than its records do."""
         spool = self.made()
         request = uuid4()
-        spool.open(request, intent(request))
+        spool.open(str(request), intent(request))
         path = self.died(spool)
         orphan = self.adopted(path)
         before = len(orphan._directory.segments())
@@ -189,7 +189,7 @@ class OrphanTests(SpoolTestCase):
         spool = self.made()
         done = self.filled(spool, 2)
         request = uuid4()
-        spool.open(request, intent(request))
+        spool.open(str(request), intent(request))
         current = spool._tape.current
         assert current is not None
         torn = segments.frame(segments.Kind.FINAL, b"x" * 500)[:-9]
@@ -283,7 +283,7 @@ class OrphanTests(SpoolTestCase):
         """A segment whose making or beginning was cut is removed."""
         spool = self.made()
         request = uuid4()
-        spool.open(request, intent(request))
+        spool.open(str(request), intent(request))
         path = spool._directory.path
         (path / "00000008.seg").write_bytes(b"")
         (path / "00000009.seg").write_bytes(b"NZSPO" + bytes(1000))
@@ -308,7 +308,7 @@ class OrphanTests(SpoolTestCase):
         left = []
         while spool.denies is None:
             left.append(uuid4())
-            spool.open(left[-1], intent(left[-1], BIG))
+            spool.open(str(left[-1]), intent(left[-1], BIG))
         orphan = self.adopted(self.died(spool))
         before = len(orphan._directory.segments())
         for each in orphan.open_intents():
@@ -320,7 +320,7 @@ class OrphanTests(SpoolTestCase):
         """Where there is none left, a small segment is made, whatever the limit says."""
         spool = self.made()
         request = uuid4()
-        spool.open(request, intent(request))
+        spool.open(str(request), intent(request))
         self.disks.broken = True
         path = self.died(spool)
         for spare in spool._tape.spares:
@@ -337,7 +337,7 @@ class OrphanTests(SpoolTestCase):
         """An end that cannot be written is an error, and the call stays open."""
         spool = self.made()
         request = uuid4()
-        spool.open(request, intent(request))
+        spool.open(str(request), intent(request))
         orphan = self.adopted(self.died(spool))
 
         def broken(_fd: int, _data: bytes, _offset: int) -> int:
@@ -377,7 +377,7 @@ class OrphanTests(SpoolTestCase):
         spool = self.made()
         (done,) = self.filled(spool, 1)
         request = uuid4()
-        slot = spool.open(request, intent(request))
+        slot = spool.open(str(request), intent(request))
         self.clock.advance(0.005)
         slot.complete(final(request))
         self.assertEqual(len(spool.finals(0, 9)), 1)

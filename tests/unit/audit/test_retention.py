@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 from uuid import UUID
 
-from attrs import define, evolve, field, frozen
+from attrs import define, field, frozen
 from twisted.internet.defer import Deferred, fail, maybeDeferred
 from twisted.internet.task import Clock
 from twisted.logger import LogLevel, capturedLogs
@@ -265,9 +265,9 @@ class RetentionTests(SynchronousTestCase):
         """
         chain = chain_of(3, WRITERS[0])
         for statement in (
-            signed(evolve(chain[2], chain_hash=b"x" * 32)),
-            signed(evolve(chain[1], chain_hash=b"x" * 32)),
-            signed(evolve(chain[1], seq=0)),
+            signed(chain[2]._replace(chain_hash=b"x" * 32)),
+            signed(chain[1]._replace(chain_hash=b"x" * 32)),
+            signed(chain[1]._replace(seq=0)),
         ):
             self.fill("a")
             self.months.signed[0] = statement

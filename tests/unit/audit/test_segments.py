@@ -21,7 +21,7 @@ from neuronetz_twisted.audit.segments import (
     NotASegment,
     Span,
     scan,
-    scan_frames,
+    scan_links,
 )
 
 WRITER = UUID("0191d4b7-0000-7000-8000-000000000001")
@@ -108,13 +108,25 @@ class FormatTests(SynchronousTestCase):
         found = scan(file_of([segments.frame(Kind.INTENT, b"x" * 9000)]))
         self.assertEqual((found.records, found.torn_at), ((), HEADER_BYTES))
 
-    def test_a_part(self) -> None:
-        """A part of a file is read with its own place in it."""
-        written = [segments.frame(Kind.INTENT, b"{}")] * 3
-        start = ends_of(written)[1]
-        found = scan_frames(file_of(written)[start:], start)
-        self.assertEqual([record.offset for record in found.records], ends_of(written)[1:3])
-        self.assertEqual(found.end, ends_of(written)[3])
+    def test_links_of_a_part(self) -> None:
+        """Of a part of a file the links are given, with their own places in it."""
+        note = segments.frame(Kind.NOTE, segments.link(b"{}", 5, b"c" * 32))
+        written = [note, note, segments.frame(Kind.INTENT, b"{}"), note]
+        ends = ends_of(written)
+        found = scan_links(file_of(written)[ends[1] :], ends[1])
+        places = [(record.offset, record.end) for record in found.records]
+        self.assertEqual(places, [(ends[1], ends[2]), (ends[3], ends[4])])
+        self.assertEqual((found.end, found.damaged), (ends[4], ()))
+
+    def test_damage_between_links(self) -> None:
+        """What is no link is checked all the same."""
+        note = segments.frame(Kind.NOTE, segments.link(b"{}", 5, b"c" * 32))
+        intent = bytearray(segments.frame(Kind.INTENT, b"{}"))
+        intent[-1] ^= 1
+        written = [note, bytes(intent), note]
+        ends = ends_of(written)
+        found = scan_links(file_of(written)[ends[0] :], ends[0])
+        self.assertEqual(found.damaged, (Span(ends[1], ends[2]),))
 
 
 class ScanTests(SynchronousTestCase):

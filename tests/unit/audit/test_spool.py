@@ -22,7 +22,7 @@ class AppendingTests(SpoolTestCase):
         """What was completed is there for the flusher, chained, and nothing else is."""
         spool = self.made()
         first, second = self.filled(spool, 2)
-        spool.open(uuid4(), intent(uuid4()))
+        spool.open(str(uuid4()), intent(uuid4()))
         finals = spool.finals(0, 10)
         self.assertEqual([each.seq for each in finals], [1, 2])
         self.assertEqual([id_in(each.record) for each in finals], [first, second])
@@ -42,7 +42,7 @@ class AppendingTests(SpoolTestCase):
     def test_only_the_first_completion_counts(self) -> None:
         """A call has one final record, however often it is completed."""
         spool = self.made()
-        slot = spool.open(uuid4(), b"{}")
+        slot = spool.open(str(uuid4()), b"{}")
         slot.complete(b"1")
         slot.complete(b"2")
         self.assertEqual([each.record for each in spool.finals(0, 10)], [b"1"])
@@ -52,7 +52,7 @@ class AppendingTests(SpoolTestCase):
         """What could not be read again is not written."""
         spool = self.made()
         large = b"x" * (MAX_RECORD + 1)
-        slot = spool.open(uuid4(), b"{}")
+        slot = spool.open(str(uuid4()), b"{}")
         self.assertRaises(ValueError, spool.open, uuid4(), large)
         self.assertRaises(ValueError, slot.complete, large)
         self.assertFalse(spool.note(large))
@@ -96,8 +96,8 @@ class AppendingTests(SpoolTestCase):
         """An open intent is carried forward with its reservation, so old segments go."""
         spool = self.made()
         request = uuid4()
-        slot = spool.open(request, intent(request))
-        spool.open(uuid4(), intent(uuid4()))
+        slot = spool.open(str(request), intent(request))
+        spool.open(str(uuid4()), intent(uuid4()))
         slot.extend(777)
         for _ in range(10):
             self.filled(spool, 12, BIG)
@@ -115,7 +115,7 @@ class AppendingTests(SpoolTestCase):
         spool = self.made(evolve(LIMITS, max_bytes=1 << 24))
         for _ in range(30):
             request = uuid4()
-            spool.open(request, intent(request, BIG))
+            spool.open(str(request), intent(request, BIG))
         self.filled(spool, 6, BIG)
         used = [segment.number for segment in spool._tape.used]
         for _ in range(3):
@@ -146,7 +146,7 @@ class AppendingTests(SpoolTestCase):
         """The room of an open call stays for who adopts it; what it says now is lost."""
         spool = self.made()
         request = uuid4()
-        slot = spool.open(request, intent(request))
+        slot = spool.open(str(request), intent(request))
         self.ended(spool)
         self.assertEqual(spool.denies, "sealed")
         self.assertFalse(spool.note(b"{}"))
@@ -195,7 +195,7 @@ class RoomTests(SpoolTestCase):
         slots = []
         while spool.denies is None:
             request = uuid4()
-            slots.append((request, spool.open(request, intent(request, BIG))))
+            slots.append((request, spool.open(str(request), intent(request, BIG))))
         self.assertDenies(spool, "preparing")
         for request, slot in slots:
             slot.complete(final(request, BIG))
@@ -210,7 +210,7 @@ class RoomTests(SpoolTestCase):
         slots = []
         while spool.denies is None:
             request = uuid4()
-            slots.append((request, spool.open(request, intent(request, BIG))))
+            slots.append((request, spool.open(str(request), intent(request, BIG))))
         self.assertDenies(spool, "full")
         for request, slot in slots[1:]:
             slot.complete(final(request, BIG))
@@ -224,7 +224,7 @@ class RoomTests(SpoolTestCase):
         limits = evolve(LIMITS, max_bytes=5 << 16)
         other, spool = self.made(limits), self.made(limits)
         while spool.denies is None:
-            spool.open(uuid4(), intent(uuid4(), BIG))
+            spool.open(str(uuid4()), intent(uuid4(), BIG))
         self.assertDenies(spool, "full")
         self.ended(other)
         self.assertDenies(spool, "full")
@@ -245,7 +245,7 @@ class RoomTests(SpoolTestCase):
     def test_leases_take_no_reserved_room(self) -> None:
         """A reservation that cannot be written is refused, and stays as it was."""
         spool = self.made(evolve(LIMITS, max_bytes=2 << 16))
-        slot = spool.open(uuid4(), b"{}")
+        slot = spool.open(str(uuid4()), b"{}")
         slot.extend(5)
         while spool.denies is None:
             self.assertTrue(spool.note(b"x" * BIG))
@@ -278,7 +278,7 @@ class FaultTests(SpoolTestCase):
         spool._tape._pwrite = once
         request = uuid4()
         with capturedLogs() as events:
-            spool.open(request, intent(request)).complete(final(request))
+            spool.open(str(request), intent(request)).complete(final(request))
         assert ended is not None
         self.assertIsNot(spool._tape.current, ended)
         words = f"the segment {ended.path} of the audit spool cannot be written"
@@ -305,7 +305,7 @@ class FaultTests(SpoolTestCase):
         """Where no file can be written nothing is admitted; completions wait in memory."""
         spool = self.made()
         requests = [uuid4() for _ in range(2)]
-        slots = [spool.open(request, intent(request)) for request in requests]
+        slots = [spool.open(str(request), intent(request)) for request in requests]
         self.disks.broken = True
         self.assertRaises(AuditUnavailable, spool.open, uuid4(), b"{}")
         self.assertEqual(spool.denies, "io")
@@ -326,7 +326,7 @@ class FaultTests(SpoolTestCase):
         spool = self.made()
         requests = self.filled(spool, 2)
         request = uuid4()
-        slot = spool.open(request, intent(request))
+        slot = spool.open(str(request), intent(request))
         (ended,) = spool._tape.used
         bad = ended.path.stat().st_ino
         self.disks.unsynced = True
@@ -350,7 +350,7 @@ class FaultTests(SpoolTestCase):
         """Its intent is in the other file too, and its death is found there."""
         spool = self.made()
         request = uuid4()
-        spool.open(request, intent(request)).extend(777)
+        spool.open(str(request), intent(request)).extend(777)
         self.filled(spool, 1)
         self.disks.unsynced = True
         self.assertRaises(OSError, spool.finals, 0, 9)
@@ -401,7 +401,7 @@ class FaultTests(SpoolTestCase):
     def test_buffer(self) -> None:
         """When as many completions wait as may, that is why nothing is admitted."""
         spool = self.made()
-        slots = [spool.open(uuid4(), b"{}") for _ in range(4)]
+        slots = [spool.open(str(uuid4()), b"{}") for _ in range(4)]
         self.disks.broken = True
         for index, slot in enumerate(slots):
             slot.complete(b"%d" % index)
@@ -415,7 +415,7 @@ class FaultTests(SpoolTestCase):
     def test_files_that_are_made_and_cannot_be_written(self) -> None:
         """A new file that takes no records is not followed by another at once."""
         spool = self.made()
-        slot = spool.open(uuid4(), b"{}")
+        slot = spool.open(str(uuid4()), b"{}")
         real = spool._tape._pwrite
         spool._tape._pwrite = self.broken
         slot.complete(b"1")
@@ -436,7 +436,7 @@ class FaultTests(SpoolTestCase):
         """An intent that cannot be written again keeps its segment."""
         spool = self.made(evolve(LIMITS, max_bytes=3 << 16))
         request = uuid4()
-        spool.open(request, intent(request))
+        spool.open(str(request), intent(request))
         while spool.denies is None:
             spool.note(b"x" * BIG)
         spool._tape._pwrite = self.broken
@@ -447,7 +447,7 @@ class FaultTests(SpoolTestCase):
         """An intent goes nowhere without it, so the segment that has both stays."""
         spool = self.made()
         request = uuid4()
-        spool.open(request, intent(request)).extend(777)
+        spool.open(str(request), intent(request)).extend(777)
         self.filled(spool, 30, BIG)
         first = spool._tape.used[0]
         real = spool._tape._pwrite
@@ -476,7 +476,7 @@ class DurableTests(SpoolTestCase):
         spool = self.made()
         waiters = []
         for _ in range(5):
-            spool.open(uuid4(), b"{}")
+            spool.open(str(uuid4()), b"{}")
             waiters.append(self.waiting(spool))
         syncs = self.disks.syncs
         self.clock.advance(0.001)
@@ -499,10 +499,10 @@ class DurableTests(SpoolTestCase):
         """Who appends during a sync waits for the next, which begins soon after."""
         spool = self.made()
         self.threads.at_once = False
-        spool.open(uuid4(), b"{}")
+        spool.open(str(uuid4()), b"{}")
         first = self.waiting(spool)
         self.clock.advance(0.002)
-        spool.open(uuid4(), b"{}")
+        spool.open(str(uuid4()), b"{}")
         second = self.waiting(spool)
         self.threads.run()
         self.successResultOf(first)
@@ -514,7 +514,7 @@ class DurableTests(SpoolTestCase):
     def test_cancelled(self) -> None:
         """Who gives up waiting keeps nobody else from it."""
         spool = self.made()
-        spool.open(uuid4(), b"{}")
+        spool.open(str(uuid4()), b"{}")
         first, second = self.waiting(spool), self.waiting(spool)
         first.cancel()
         self.failureResultOf(first, CancelledError)
@@ -530,7 +530,7 @@ class DurableTests(SpoolTestCase):
         assert ended is not None
         requests = self.filled(spool, 2)
         request = uuid4()
-        slot = spool.open(request, intent(request))
+        slot = spool.open(str(request), intent(request))
         waiter = self.waiting(spool)
         self.threads.at_once = False
         self.clock.advance(0.002)
@@ -554,7 +554,7 @@ class DurableTests(SpoolTestCase):
         """Who waits is refused, nothing more is admitted, and it ends by itself."""
         spool = self.made()
         request = uuid4()
-        slot = spool.open(request, intent(request))
+        slot = spool.open(str(request), intent(request))
         waiter = self.waiting(spool)
         spool.note(b"1")
         self.disks.unsynced = True
@@ -576,7 +576,7 @@ class DurableTests(SpoolTestCase):
         """A call whose end was written and not synced keeps its intent in the files."""
         spool = self.made()
         request = uuid4()
-        slot = spool.open(request, intent(request))
+        slot = spool.open(str(request), intent(request))
         self.filled(spool, 20, BIG)
         self.clock.advance(0.005)
         first = spool._tape.used[0]
@@ -600,7 +600,7 @@ class DurableTests(SpoolTestCase):
         """Its segment goes when its end is on disk; until then it needs no further copy."""
         spool = self.made()
         request = uuid4()
-        slot = spool.open(request, intent(request))
+        slot = spool.open(str(request), intent(request))
         self.filled(spool, 20, BIG)
         self.clock.advance(0.005)
         slot.complete(final(request))
@@ -626,7 +626,7 @@ class DurableTests(SpoolTestCase):
         """Who waits is refused, no sync counts as under way, and it ends by itself."""
         spool = self.made()
         request = uuid4()
-        spool.open(request, intent(request)).complete(final(request))
+        spool.open(str(request), intent(request)).complete(final(request))
         waiter = self.waiting(spool)
         self.threads.refuses = True
         self.clock.advance(0.005)
@@ -641,7 +641,7 @@ class DurableTests(SpoolTestCase):
     def test_a_sync_that_hangs(self) -> None:
         """Nobody waits for more than two seconds, and it ends when the disk comes back."""
         spool = self.made()
-        spool.open(uuid4(), b"{}")
+        spool.open(str(uuid4()), b"{}")
         self.threads.at_once = False
         waiter = self.waiting(spool)
         self.clock.advance(0.002)
@@ -666,7 +666,7 @@ class DurableTests(SpoolTestCase):
         """A segment goes when what was carried out of it is synced."""
         spool = self.made()
         request = uuid4()
-        spool.open(request, intent(request))
+        spool.open(str(request), intent(request))
         for _ in range(4):
             self.filled(spool, 5, BIG)
             self.clock.advance(0.005)

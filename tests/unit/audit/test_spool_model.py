@@ -49,7 +49,7 @@ class SpoolMachine(RuleBasedStateMachine):
         """A call is admitted, or refused."""
         request = uuid4()
         try:
-            slot = self.spool.open(request, intent(request, size))
+            slot = self.spool.open(str(request), intent(request, size))
         except AuditUnavailable:
             return
         self.open[request] = (slot, 100)
@@ -170,7 +170,7 @@ class SpoolMachine(RuleBasedStateMachine):
         self.case.threads.run()
         self.case.clock.pump([1, 0.005, 1, 0.005])
         for slot, _ in self.open.values():
-            slot.complete(final(slot.request_id))
+            slot.complete(final(UUID(slot.request_id)))
         self.expected |= set(self.open)
         self.case.clock.pump([1, 0.005, 1, 0.005])
         self.spool.leave_failed()

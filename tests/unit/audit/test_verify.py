@@ -2,7 +2,6 @@
 
 from uuid import UUID
 
-from attrs import evolve
 from twisted.trial.unittest import SynchronousTestCase
 
 from neuronetz_twisted.audit.anchors import Anchors
@@ -63,7 +62,7 @@ class LawfulTests(SynchronousTestCase):
 
     def test_writer_without_rows(self) -> None:
         """A writer who has signed his empty chain has written nothing."""
-        none = evolve(chain_of(1)[0], seq=0, chain_hash=start(WRITER))
+        none = chain_of(1)[0]._replace(seq=0, chain_hash=start(WRITER))
         self.assertEqual(verified([], signed(none)), [])
 
     def test_nothing_at_all(self) -> None:
@@ -147,7 +146,7 @@ class ChangedTests(SynchronousTestCase):
     def test_record(self) -> None:
         """Another record under the same hash is named."""
         kept = rows(self.finals)
-        kept[3] = row(evolve(self.finals[3], record=record(4, charged=0)))
+        kept[3] = row(self.finals[3]._replace(record=record(4, charged=0)))
         self.assertEqual(places(self.found(kept)), [("changed", 4)])
 
     def test_hash(self) -> None:
@@ -180,8 +179,8 @@ class ChangedTests(SynchronousTestCase):
     def test_made_anew_for_a_while(self) -> None:
         """Behind a checkpoint that holds again, the next forgery is told again."""
         finals = chain_of(6)
-        strange = evolve(finals[1], chain_hash=b"x" * 32)
-        statements = (signed(strange), signed(finals[3]), signed(evolve(strange, seq=5)))
+        strange = finals[1]._replace(chain_hash=b"x" * 32)
+        statements = (signed(strange), signed(finals[3]), signed(strange._replace(seq=5)))
         self.assertEqual(
             places(verified(rows(finals), *statements)), [("changed", 1), ("changed", 5)]
         )
@@ -189,7 +188,7 @@ class ChangedTests(SynchronousTestCase):
     def test_many(self) -> None:
         """Of a chain that is all wrong the first findings are told, and how many more there are."""
         finals = chain_of(200)
-        kept = [row(evolve(each, record=record(each.seq, charged=0))) for each in finals]
+        kept = [row(each._replace(record=record(each.seq, charged=0))) for each in finals]
         found = verified(kept, signed(finals[-1]))
         self.assertEqual(len(found), MOST_FINDINGS + 1)
         self.assertEqual(found[0].seq, 1)
@@ -238,7 +237,7 @@ class RemovedTests(SynchronousTestCase):
         """Behind a gap that ends at a checkpoint the chain is known again."""
         finals = chain_of(5)
         kept = rows([finals[0], *finals[3:]])
-        kept[1] = row(evolve(finals[3], record=record(9)))
+        kept[1] = row(finals[3]._replace(record=record(9)))
         found = verified(kept, signed(finals[2]), signed(finals[4]))
         self.assertEqual(places(found), [("removed", 2), ("changed", 4)])
 
@@ -370,7 +369,7 @@ class ReorderedTests(SynchronousTestCase):
         """A row that was changed is told apart from those that were moved."""
         finals = chain_of(9)
         kept = [*finals[:2], renumbered(finals[3], 3), renumbered(finals[2], 4), *finals[4:]]
-        kept[7] = evolve(finals[7], record=record(8, charged=0))
+        kept[7] = finals[7]._replace(record=record(8, charged=0))
         found = verified(rows(kept), signed(finals[8]))
         self.assertEqual(places(found), [("reordered", 3), ("changed", 8)])
 

@@ -2,7 +2,16 @@
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from benchmarks.goals import BOTH, GOALS, NATIVE, OPENAI, PHASES, Finding, Verdict
+from benchmarks.goals import (
+    BOTH,
+    GOALS,
+    NATIVE,
+    OPENAI,
+    PHASES,
+    WITHOUT_NATIVE,
+    Finding,
+    Verdict,
+)
 from benchmarks.results import Figures, Results
 
 
@@ -48,8 +57,30 @@ class GoalTests(SynchronousTestCase):
         self.assertEqual(verdicts, {Verdict.UNKNOWN})
 
     def test_all_there(self) -> None:
-        """The goals are S1 to S9."""
-        self.assertEqual([goal.name for goal in GOALS], [f"S{number}" for number in range(1, 10)])
+        """The goals are S1 to S9, and what a record costs."""
+        names = [f"S{number}" for number in range(1, 10)]
+        self.assertEqual([goal.name for goal in GOALS], [*names, "records"])
+
+    def test_records(self) -> None:
+        """By itself a record is within its limit or its share of a relay; a token costs none."""
+
+        def at(alone: float, token: float) -> Verdict:
+            return verdict(
+                "records",
+                run(
+                    {
+                        ("records", OPENAI): {"cpu_us": alone},
+                        ("chat-16", "aiohttp"): {"cpu_us": 208.0},
+                        ("flood-64", NATIVE): {"cpu_us": token},
+                        ("flood-64", WITHOUT_NATIVE): {"cpu_us": 4.0},
+                    }
+                ),
+            )
+
+        self.assertEqual(
+            [at(15.0, 5.0), at(30.0, 5.0), at(31.0, 5.0), at(15.0, 5.1)],
+            [Verdict.AIM, Verdict.AIM, Verdict.MISSED, Verdict.MISSED],
+        )
 
     def test_cost(self) -> None:
         """S1 is held against the dearer of two sizes."""
