@@ -204,9 +204,14 @@ def _records(settings: Settings, reactor: Any) -> DatabaseThreads:
 
 
 def _months(settings: Settings, reactor: Any) -> DatabaseThreads:
-    """A connection of its own for retention, whose transactions may take minutes."""
+    """A connection of its own for retention: its transactions may take minutes, and are rare."""
     database = DatabaseThreads(
-        reactor, settings.database_url, pool_size=1, overflow=0, deadline_s=TRANSACTION_S
+        reactor,
+        settings.database_url,
+        pool_size=1,
+        overflow=0,
+        keep=False,
+        deadline_s=TRANSACTION_S,
     )
     database.name = "audit months"
     return database

@@ -5,7 +5,6 @@ anything starts; a failure to start ends it with status 1 (SPEC 10, 14).
 """
 
 import atexit
-import gc
 import os
 import sys
 import time
@@ -27,13 +26,12 @@ from neuronetz_twisted.config import ConfigError, load
 from neuronetz_twisted.lifecycle import Gateway
 from neuronetz_twisted.operations.descriptors import raise_limit
 from neuronetz_twisted.operations.logs import LineStream, log_observer
+from neuronetz_twisted.operations.memory import settle
 from neuronetz_twisted.operations.signals import stop_on_signals
 from neuronetz_twisted.recording import prepare
 from neuronetz_twisted.service import wire
 
 _STDOUT = "-"
-GARBAGE_OBJECTS = 5_000
-"""Objects between two collections. Answers leave none in cycles; 700 would be a few answers."""
 
 _log = Logger()
 
@@ -81,10 +79,7 @@ def makeService(options: Options) -> IService:
         fail=_fail,
     )
     gateway.log_stream = log_stream
-    # What is loaded now stays: no collection under load need look through all of it again.
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(GARBAGE_OBJECTS)
+    settle()
     return gateway
 
 

@@ -14,8 +14,9 @@ from collections.abc import Callable
 from attrs import field, frozen
 
 _ALPHABET = string.digits + string.ascii_uppercase + string.ascii_lowercase
-_PAIRS = [high + low for high in _ALPHABET for low in _ALPHABET]
-_PAIR_COUNT = len(_PAIRS)
+# All pairs of digits, one behind the other.
+_PAIRS = "".join(high + low for high in _ALPHABET for low in _ALPHABET)
+_PAIR_COUNT = len(_PAIRS) // 2
 _SCHEME = "nz_"
 _PREFIX_LENGTH = 12
 _SECRET_LENGTH = 26
@@ -83,7 +84,11 @@ def _checksum(text: str) -> str:
     """Write the CRC32 of an ASCII text as six base62 digits, the most significant first."""
     crc = zlib.crc32(text.encode("ascii"))
     return (
-        _PAIRS[crc // _PAIR_COUNT**2]
-        + _PAIRS[crc // _PAIR_COUNT % _PAIR_COUNT]
-        + _PAIRS[crc % _PAIR_COUNT]
+        _pair(crc // _PAIR_COUNT**2)
+        + _pair(crc // _PAIR_COUNT % _PAIR_COUNT)
+        + _pair(crc % _PAIR_COUNT)
     )
+
+
+def _pair(number: int) -> str:
+    return _PAIRS[2 * number : 2 * number + 2]

@@ -24,7 +24,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from attrs import frozen
-from google_crc32c import value as crc32c
+from crc32c import crc32c
 
 from neuronetz_twisted.audit.event import MAX_RECORD
 

@@ -7,7 +7,7 @@ server or hold a lock for longer than another (SPEC 12).
 from typing import Any
 
 from sqlalchemy import URL, Engine, create_engine, make_url
-from sqlalchemy.pool import QueuePool
+from sqlalchemy.pool import NullPool, QueuePool
 
 # psycopg takes whole seconds and no less than two.
 CONNECT_TIMEOUT_S = 2
@@ -67,15 +67,16 @@ def connection_arguments(url: str, application_name: str) -> dict[str, Any]:
 def service_engine(url: str, *, application_name: str, pool_size: int = 1) -> Engine:
     """An engine whose sessions run as gateway_app; it connects at the first use.
 
-    `pool_size` is the number of threads that use it, so none ever waits for a connection. Errors
-    never show parameters: a hash may be among them.
+    `pool_size` is the number of threads that use it, so none ever waits for a connection; with 0
+    each transaction has one of its own. Errors never show parameters: a hash may be among them.
     """
+    pool: dict[str, Any] = {"poolclass": NullPool}
+    if pool_size:
+        pool = {"poolclass": QueuePool, "pool_size": pool_size, "max_overflow": 0}
     return create_engine(
         database_url(url),
         connect_args=session_arguments(application_name),
-        poolclass=QueuePool,
-        pool_size=pool_size,
-        max_overflow=0,
         hide_parameters=True,
         use_native_hstore=False,
+        **pool,
     )

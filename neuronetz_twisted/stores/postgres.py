@@ -52,8 +52,9 @@ class DatabaseThreads(Service):
     """Runs functions in transactions as role gateway_app, never more than it can finish.
 
     `url` is that of the database. `pool_size` is the number of threads, with a connection each;
-    `overflow` calls more may wait for one. `deadline_s` counts from the call. Anything beyond is
-    refused at once, and so is everything while all threads are stuck with a server that hangs.
+    `overflow` calls more may wait for one. Unless `keep`, a connection is closed behind its
+    transaction. `deadline_s` counts from the call. Anything beyond is refused at once, and so is
+    everything while all threads are stuck with a server that hangs.
     """
 
     name = "database"
@@ -66,6 +67,7 @@ class DatabaseThreads(Service):
         *,
         pool_size: int,
         overflow: int,
+        keep: bool = True,
         deadline_s: float = DEADLINE_S,
         threads: Threads | None = None,
     ) -> None:
@@ -73,7 +75,9 @@ class DatabaseThreads(Service):
         self._threads = BoundedThreads(
             reactor, size=pool_size, overflow=overflow, deadline_s=deadline_s, threads=threads
         )
-        self._engine = service_engine(url, application_name=_APPLICATION, pool_size=pool_size)
+        self._engine = service_engine(
+            url, application_name=_APPLICATION, pool_size=pool_size if keep else 0
+        )
         # First of all, before SQLAlchemy asks a new server for its version.
         event.listen(self._engine, "connect", self._connected, insert=True)
         event.listen(self._engine, "checkout", self._checked_out)

@@ -105,6 +105,13 @@ class Transactions(TestCase):
         self.assertLess(reactor.seconds() - began, 1.0)
         await recover(database)
 
+    async def test_connection_of_its_own(self) -> None:
+        """Where connections are not kept, each is gone behind its transaction."""
+        database = started(self, self.urls.url, keep=False)
+        self.assertIsInstance(await database.run(add_tenant), UUID)
+        await until(lambda: self.sessions() == 0)
+        self.assertEqual(await database.run(count), 1)
+
     async def test_too_many_are_refused_at_once(self) -> None:
         """Threads and overflow are full: the next call fails in the same turn."""
         database = started(self, self.urls.url, pool_size=2, overflow=1)

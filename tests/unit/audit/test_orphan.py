@@ -6,7 +6,7 @@ from pathlib import Path
 from uuid import UUID, uuid4
 
 from attrs import evolve
-from google_crc32c import value as crc32c
+from crc32c import crc32c
 
 from neuronetz_twisted.audit import segments
 from neuronetz_twisted.audit.orphan import Orphan, adopt

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from uuid import UUID
 
 from attrs import frozen
-from google_crc32c import value
+from crc32c import crc32c
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
@@ -86,7 +86,7 @@ class FormatTests(SynchronousTestCase):
         """A file of another version is not read, as if it were empty or damaged."""
         body = bytearray(segments.header(HEADER)[:72])
         body[7] = 2
-        data = bytes(body) + value(bytes(body)).to_bytes(4, "little") + bytes(100)
+        data = bytes(body) + crc32c(bytes(body)).to_bytes(4, "little") + bytes(100)
         self.assertRaises(NotASegment, scan, data)
 
     def test_values(self) -> None:
