@@ -231,7 +231,7 @@ def _start(results: Results) -> Finding:
 
 def _records(results: Results) -> Finding:
     alone = results.median("records", OPENAI, "cpu_us")
-    share = ratio(alone, results.median("chat-16", _RELAY, "cpu_us"))
+    share = ratio(alone, results.median("records", _RELAY, "cpu_us"))
     more = difference(
         results.median("chat-16", OPENAI, "cpu_us"), results.median("chat-16", WITHOUT, "cpu_us")
     )

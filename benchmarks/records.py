@@ -34,7 +34,7 @@ from neuronetz_twisted.stores import audit_rows
 
 T = TypeVar("T")
 
-BATCHES = 10
+BATCHES = 3
 _US_PER_S = 1e6
 _LIMITS = SpoolLimits(max_bytes=1 << 30, buffer_records=1000)
 _TENANT, _KEY = UUID(int=1), UUID(int=2)

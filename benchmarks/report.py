@@ -115,7 +115,7 @@ _COLUMNS: dict[Kind, Sequence[Column]] = {
         measured("latest ms", "max_ms"),
     ),
     Kind.RECORDS: (
-        measured("CPU µs/record", "cpu_us"),
+        measured("CPU µs", "cpu_us"),
         measured("into the spool", "spool_us"),
         measured("read back", "read_us"),
         measured("to PostgreSQL", "write_us"),

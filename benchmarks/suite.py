@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Self
 
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 
 from benchmarks import gateway
 from benchmarks.measure import Lane, Meter, lanes_of
@@ -19,6 +19,7 @@ from benchmarks.targets import Place, Running, Surface, Target
 from benchmarks.workloads import Kind, Workload
 
 DIRECT = "direct"
+RELAY = "aiohttp"
 TARGETS: Sequence[Target] = (gateway.Gateway(), gateway.without_record(), *PEERS)
 
 _LABELS = {
@@ -167,9 +168,19 @@ class Suite:
             self._warm_up(running)
 
     def _cost_of_records(self, workload: Workload) -> None:
-        """What a record costs by itself, written to the database of the gateway, which is idle."""
-        if gateway.NAME not in self._places:
-            return
+        """What a record costs by itself, and a bare relay's request in the same moments.
+
+        It is written to the database of the gateway, which is idle meanwhile.
+        """
+        relays = [each for each in self._running if each.name == RELAY]
+        for _ in range(workload.rounds):
+            for relay in relays:
+                lane = Lane(running=relay, surface=Surface.OPENAI)
+                self._round(lane, evolve(workload, kind=Kind.CHAT))
+            if gateway.NAME in self._places:
+                self._record_alone(workload)
+
+    def _record_alone(self, workload: Workload) -> None:
         try:
             rounds = gateway.cost_of_records(self._places[gateway.NAME])
         except Missing as missing:

@@ -146,7 +146,13 @@ WORKLOADS: Sequence[Workload] = (
     Workload(name="start", title="Start to ready, and idle memory", kind=Kind.START, rounds=3),
     _slow(1, 3),
     _slow(50, 3),
-    Workload(name="records", title="A record by itself", kind=Kind.RECORDS, rounds=1),
+    Workload(
+        name="records",
+        title="A record by itself, and a request through a bare relay at 16 connections",
+        kind=Kind.RECORDS,
+        rounds=4,
+        arguments=("--connections", "16", "--seconds", "1.5"),
+    ),
 )  # fmt: skip
 
 _QUICK = (

@@ -273,6 +273,7 @@ class Tape:
         """Write behind what is there; False where the file does not take it."""
         try:
             if self._pwrite(segment.file, data, segment.end) == len(data):
+                # Without the lock: who reads the old end meanwhile reads what was there.
                 segment.end += len(data)
                 return True
             reason = "it takes only a part"

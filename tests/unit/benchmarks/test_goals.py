@@ -70,7 +70,7 @@ class GoalTests(SynchronousTestCase):
                 run(
                     {
                         ("records", OPENAI): {"cpu_us": alone},
-                        ("chat-16", "aiohttp"): {"cpu_us": 208.0},
+                        ("records", "aiohttp"): {"cpu_us": 208.0},
                         ("flood-64", NATIVE): {"cpu_us": token},
                         ("flood-64", WITHOUT_NATIVE): {"cpu_us": 4.0},
                     }
