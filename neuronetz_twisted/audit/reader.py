@@ -69,6 +69,11 @@ class Reader:
         self._failed: set[int] = set()
 
     @property
+    def has_failed(self) -> bool:
+        """Whether a segment could not be synced and not be replaced since. In any thread."""
+        return bool(self._failed)
+
+    @property
     def failed(self) -> Collection[int]:
         """The numbers of the segments whose sync has failed. May be called in any thread."""
         with self._lock:

@@ -105,7 +105,7 @@ class Spool:
     def denies(self) -> str | None:
         """Why nothing is admitted now; None where all is well.
 
-        `buffer`: too many completions wait in memory. `io`: no file can be written or synced.
+        `buffer`: too many completions wait in memory. `io`: a file cannot be written or synced.
         `full`: the limit on bytes is reached. `preparing`: the next file is not ready yet.
         `sealed`: the process is ending.
         """
@@ -113,7 +113,7 @@ class Spool:
             return "sealed"
         if len(self._waiting) >= self._limits.buffer_records:
             return "buffer"
-        if self._commit is not None and self._commit.late:
+        if self._reader.has_failed or (self._commit is not None and self._commit.late):
             return "io"
         if self._tape.current is None:
             return self._supply.stuck or "io"

@@ -86,12 +86,13 @@ class ReaderTests(SpoolTestCase):
         self.disks.unsynced = True
         self.assertRaises(OSError, self.reader.finals, 0, 9)
         self.disks.unsynced = False
-        self.assertEqual(list(self.reader.failed), [1])
+        self.assertEqual((list(self.reader.failed), self.reader.has_failed), ([1], True))
         self.disks.broken = True
         self.assertRaises(OSError, self.reader.finals, 0, 9)
         self.disks.broken = False
         self.assertEqual(self.read(0, 9), [1])
         self.assertEqual((self.renewed, list(self.reader.failed)), ([(path, end)], []))
+        self.assertFalse(self.reader.has_failed)
 
     def test_not_synced_and_still_written(self) -> None:
         """A file that its writer has not left yet is not replaced, nor read."""

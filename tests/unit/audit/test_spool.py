@@ -322,7 +322,10 @@ class FaultTests(SpoolTestCase):
         self.assertEqual(spool._reserved, 0)
 
     def test_a_file_that_cannot_be_synced_for_reading(self) -> None:
-        """It is written no more, and what was in it is read from another one, which is synced."""
+        """It is written no more, and what was in it is read from another one, which is synced.
+
+        Until then nothing is admitted.
+        """
         spool = self.made()
         requests = self.filled(spool, 2)
         request = uuid4()
@@ -336,9 +339,10 @@ class FaultTests(SpoolTestCase):
         spool.leave_failed()
         self.assertIsNone(ended.fd)
         self.assertIsNot(spool._tape.current, ended)
-        self.assertIsNone(spool.denies)
+        self.assertEqual(spool.denies, "io")
         self.disks.synced.clear()
         self.assertEqual([id_in(each.record) for each in spool.finals(0, 9)], requests)
+        self.assertIsNone(spool.denies)
         good = ended.path.stat().st_ino
         self.assertNotEqual(good, bad)
         self.assertIn(good, self.disks.synced)
@@ -375,8 +379,8 @@ class FaultTests(SpoolTestCase):
         self.assertRaises(OSError, spool.finals, 0, 9)
         self.disks.unsynced = self.disks.broken = False
         self.clock.advance(1)
-        self.assertIsNone(spool.denies)
         self.assertEqual([id_in(each.record) for each in spool.finals(0, 9)], [request])
+        self.assertIsNone(spool.denies)
 
     def test_nothing_to_leave(self) -> None:
         """A file is left for its own fault alone, and none when nothing is written any more."""
