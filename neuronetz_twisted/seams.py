@@ -232,7 +232,7 @@ class AuditTrail(Protocol):
         ...
 
     def open(self, request_id: str, intent: bytes) -> AuditSlot:
-        """Append a call's intent and keep room for its end; may raise `AuditUnavailable`."""
+        """Append the intent of a call, whose id is a UUID as text. May raise `AuditUnavailable`."""
         ...
 
     def committed(self) -> Deferred[None] | None:

@@ -22,6 +22,9 @@ from neuronetz_twisted.audit.entries import Extent
 from neuronetz_twisted.audit.record import Final
 from neuronetz_twisted.audit.segments import HEADER_BYTES, Span, link_of, scan_links
 
+NO_SEQ = 1 << 63
+"""The first sequence number that PostgreSQL has no place for: no writer gets there."""
+
 
 @frozen
 class Damage:
@@ -105,12 +108,15 @@ class Reader:
 
     def _read_on(self, after: int, limit: int) -> None:
         extents = self._files.extents()
+        with self._lock:
+            # One that was given up needs no other in its place.
+            self._failed &= {extent.number for extent in extents}
         for index, extent in enumerate(extents):
             start = self._start_in(extent)
             if start >= extent.end:
                 continue
             # What a later segment begins with again counts there.
-            until = min((later.first_seq for later in extents[index + 1 :]), default=None)
+            until = min((later.first_seq for later in extents[index + 1 :]), default=NO_SEQ)
             self._take(extent, start, after, until)
             self._at = (extent.number, extent.end)
             if len(self._read) >= limit:
@@ -122,14 +128,16 @@ class Reader:
             return extent.end
         return offset if extent.number == number else HEADER_BYTES
 
-    def _take(self, extent: Extent, start: int, after: int, until: int | None) -> None:
+    def _take(self, extent: Extent, start: int, after: int, until: int) -> None:
         scan = scan_links(self._bytes_of(extent, start), start)
+        damaged = list(scan.damaged)
         for found in scan.records:
             record, seq, chain_hash = link_of(found.payload)
-            if seq > max(after, self._last_seq) and (until is None or seq < until):
+            if max(after, self._last_seq) < seq < until:
                 self._last_seq = seq
                 self._read.append(Final(self._writer, seq, chain_hash, record))
-        damaged = list(scan.damaged)
+            elif seq >= NO_SEQ:
+                damaged.append(Span(found.offset, found.end))
         if scan.end < extent.end:
             damaged.append(Span(scan.end, extent.end))
         for span in damaged:

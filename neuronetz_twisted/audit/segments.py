@@ -63,6 +63,14 @@ LINKS = (Kind.FINAL, Kind.NOTE)
 
 # By number, since the hash of an enumeration's member is Python's own and slow.
 _KINDS = {kind.value: kind for kind in Kind}
+# How long the payload of each may be.
+_LENGTHS: dict[int, range] = {
+    Kind.INTENT.value: range(1, MAX_RECORD + 1),
+    Kind.LEASE.value: range(_LEASE.size, _LEASE.size + 1),
+    Kind.FINAL.value: range(LINK_BYTES, LINK_BYTES + MAX_RECORD + 1),
+    Kind.NOTE.value: range(LINK_BYTES, LINK_BYTES + MAX_RECORD + 1),
+}
+_NONE = range(0)
 _KIND_BYTES = tuple(bytes([number]) for number in range(1 + max(_KINDS)))
 
 
@@ -233,7 +241,7 @@ def _content_at(data: bytes, at: int) -> bytes:
     if body >= len(data):
         return b""
     length, crc = _FRAME.unpack_from(data, at)
-    if not 0 < length <= MAX_RECORD + LINK_BYTES or data[body] not in _KINDS:
+    if length not in _LENGTHS.get(data[body], _NONE):
         return b""
     content = data[body : body + 1 + length]
     return content if len(content) == 1 + length and crc32c(content) == crc else b""

@@ -48,7 +48,8 @@ class Tape:
         self._synced = head
         self._unsynced: list[Entry] = []
         self._spares: deque[Segment] = deque()
-        # What `extents` reads in another thread: the list, and how far each segment was written.
+        # `extents` reads in another thread. An end moves on without the lock, behind what was
+        # written; the list changes with it, and so does an end that moves back.
         self._lock = Lock()
         self._used: list[Segment] = []
 
@@ -273,7 +274,6 @@ class Tape:
         """Write behind what is there; False where the file does not take it."""
         try:
             if self._pwrite(segment.file, data, segment.end) == len(data):
-                # Without the lock: who reads the old end meanwhile reads what was there.
                 segment.end += len(data)
                 return True
             reason = "it takes only a part"

@@ -17,7 +17,7 @@ def settle(libc: Any = None) -> None:
 
     `libc` is the C library, by default this process' own.
     """
-    # One heap for all threads: with the interpreter's lock they never contend for it.
+    # One heap for all threads: with the interpreter's lock they rarely contend for it.
     mallopt = getattr(libc or ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
         mallopt(_ARENA_MAX, 1)

@@ -239,6 +239,7 @@ FROM (SELECT count(*) AS rows FROM added) AS new LEFT JOIN ledger ON true
 
 
 def _statement(added: str) -> str:
+    """The statement on one line: below 4096 characters psycopg keeps what it has parsed of it."""
     return " ".join(f"WITH added AS ({added}), {_CHARGE}".split())
 
 

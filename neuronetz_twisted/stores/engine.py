@@ -64,14 +64,17 @@ def connection_arguments(url: str, application_name: str) -> dict[str, Any]:
     return {**arguments, **session_arguments(application_name)}
 
 
-def service_engine(url: str, *, application_name: str, pool_size: int = 1) -> Engine:
+def service_engine(
+    url: str, *, application_name: str, pool_size: int = 1, keep: bool = True
+) -> Engine:
     """An engine whose sessions run as gateway_app; it connects at the first use.
 
-    `pool_size` is the number of threads that use it, so none ever waits for a connection; with 0
-    each transaction has one of its own. Errors never show parameters: a hash may be among them.
+    `pool_size` is the number of threads that use it, so none ever waits for a connection.
+    Unless `keep`, each transaction has a new one. Errors never show parameters: a hash may be
+    among them.
     """
     pool: dict[str, Any] = {"poolclass": NullPool}
-    if pool_size:
+    if keep:
         pool = {"poolclass": QueuePool, "pool_size": pool_size, "max_overflow": 0}
     return create_engine(
         database_url(url),

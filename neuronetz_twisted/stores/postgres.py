@@ -76,7 +76,7 @@ class DatabaseThreads(Service):
             reactor, size=pool_size, overflow=overflow, deadline_s=deadline_s, threads=threads
         )
         self._engine = service_engine(
-            url, application_name=_APPLICATION, pool_size=pool_size if keep else 0
+            url, application_name=_APPLICATION, pool_size=pool_size, keep=keep
         )
         # First of all, before SQLAlchemy asks a new server for its version.
         event.listen(self._engine, "connect", self._connected, insert=True)

@@ -19,6 +19,7 @@ from sqlalchemy.exc import DBAPIError
 from twisted.trial.unittest import SynchronousTestCase
 
 from neuronetz_twisted.audit.event import Event, plain, record_of
+from neuronetz_twisted.audit.lanes import MAX_BATCH
 from neuronetz_twisted.audit.record import Final, row_of
 from neuronetz_twisted.audit.signing import Signed
 from neuronetz_twisted.audit.tombstones import tombstone_of
@@ -429,12 +430,16 @@ class Speed(RowsCase):
     """What a batch takes."""
 
     def test_batch(self) -> None:
-        """500 rows with their ledger take no more than 40 ms at best."""
-        self.assertLess(min(self.seconds(500, time.perf_counter)), within(0.04))
+        """A whole batch with its ledger takes no more than 80 ms at best."""
+        self.assertLess(min(self.seconds(MAX_BATCH, time.perf_counter)), within(0.08))
 
     def test_processor(self) -> None:
-        """Of our own processor a record takes no more than 6 us in a batch of 500."""
-        self.assertLess(min(self.seconds(500, time.thread_time)) / 500, within(6e-6))
+        """Of our own processor a record takes no more than 5 us in a whole batch."""
+        self.assertLess(min(self.seconds(MAX_BATCH, time.thread_time)) / MAX_BATCH, within(5e-6))
+
+    def test_statement(self) -> None:
+        """The driver keeps what it has parsed of a statement of less than 4096 characters."""
+        self.assertLess(len(audit_rows._ADD_RECORDS), 4096)
 
     def test_processor_for_one(self) -> None:
         """A batch of one record takes no more than half a millisecond of it."""

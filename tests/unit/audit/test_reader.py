@@ -8,7 +8,7 @@ from attrs import define, evolve, field
 
 from neuronetz_twisted.audit import segments
 from neuronetz_twisted.audit.entries import Extent
-from neuronetz_twisted.audit.reader import Damage, Reader
+from neuronetz_twisted.audit.reader import NO_SEQ, Damage, Reader
 from neuronetz_twisted.audit.segments import HEADER_BYTES, Header, Kind, Span
 from tests.unit.audit.spools import SpoolTestCase
 
@@ -78,6 +78,15 @@ class ReaderTests(SpoolTestCase):
         self.assertEqual(self.read(0, 2), [1, 2])
         self.assertEqual(self.read(2, 2), [3])
         self.assertEqual(self.read(3, 2), [])
+
+    def test_a_number_without_a_place(self) -> None:
+        """What PostgreSQL could never take holds up nothing: it is reported and passed over."""
+        path = self.segment(1, NO_SEQ, 2)
+        frame = len(segments.frame(Kind.FINAL, segments.link(b"1", 1, bytes(32))))
+        begin = HEADER_BYTES + frame
+        end = self.extents[0].end - frame
+        self.assertEqual(self.read(0, 9), [1, 2])
+        self.assertEqual(list(self.reader.damaged), [Damage(path, Span(begin, end))])
 
     def test_only_what_is_synced(self) -> None:
         """A file that cannot be synced gives nothing until another one is in its place."""

@@ -108,6 +108,19 @@ class FormatTests(SynchronousTestCase):
         found = scan(file_of([segments.frame(Kind.INTENT, b"x" * 9000)]))
         self.assertEqual((found.records, found.torn_at), ((), HEADER_BYTES))
 
+    def test_length_of_its_kind(self) -> None:
+        """A link without its number and hash is none, nor is a lease of another length."""
+        whole = segments.frame(Kind.INTENT, b"{}")
+        for wrong in (
+            segments.frame(Kind.FINAL, b"x" * 39),
+            segments.frame(Kind.NOTE, b"x"),
+            segments.frame(Kind.LEASE, b"x" * 23),
+            segments.frame(Kind.LEASE, b"x" * 25),
+        ):
+            found = scan(file_of([whole, wrong, whole]))
+            ends = ends_of([whole, wrong, whole])
+            self.assertEqual(found.damaged, (Span(ends[1], ends[2]),))
+
     def test_links_of_a_part(self) -> None:
         """Of a part of a file the links are given, with their own places in it."""
         note = segments.frame(Kind.NOTE, segments.link(b"{}", 5, b"c" * 32))

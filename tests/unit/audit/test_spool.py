@@ -176,7 +176,7 @@ class RoomTests(SpoolTestCase):
     def assertDenies(self, spool: Spool, why: str) -> None:
         """Nothing is admitted, and this is why."""
         self.assertEqual(spool.denies, why)
-        error = self.assertRaises(AuditUnavailable, spool.open, uuid4(), b"{}")
+        error = self.assertRaises(AuditUnavailable, spool.open, str(uuid4()), b"{}")
         self.assertEqual(error.why, why)
         self.assertRaises(AuditUnavailable, spool.check)
         self.assertFalse(spool.note(b"{}"))
@@ -307,7 +307,7 @@ class FaultTests(SpoolTestCase):
         requests = [uuid4() for _ in range(2)]
         slots = [spool.open(str(request), intent(request)) for request in requests]
         self.disks.broken = True
-        self.assertRaises(AuditUnavailable, spool.open, uuid4(), b"{}")
+        self.assertRaises(AuditUnavailable, spool.open, str(uuid4()), b"{}")
         self.assertEqual(spool.denies, "io")
         self.assertRaises(AuditUnavailable, slots[0].extend, 5)
         for request, slot in zip(requests, slots, strict=True):
@@ -349,6 +349,24 @@ class FaultTests(SpoolTestCase):
         self.assertNotIn(bad, self.disks.synced)
         slot.complete(final(request))
         self.assertEqual([id_in(each.record) for each in spool.finals(2, 9)], [request])
+
+    def test_a_file_that_is_given_up_before_it_is_replaced(self) -> None:
+        """What held nothing but intents that have ended elsewhere keeps nobody out."""
+        spool = self.made()
+        self.filled(spool, 2)
+        spool.flushed(len(spool.finals(0, 9)))
+        request = uuid4()
+        slot = spool.open(str(request), intent(request))
+        self.disks.unsynced = True
+        self.assertRaises(OSError, spool.finals, 2, 9)
+        spool.leave_failed()
+        self.assertEqual(spool.denies, "io")
+        slot.complete(final(request))
+        self.disks.unsynced = False
+        self.clock.advance(1)
+        self.assertEqual(len(spool._tape.used), 1)
+        self.assertEqual([id_in(each.record) for each in spool.finals(2, 9)], [request])
+        self.assertIsNone(spool.denies)
 
     def test_an_open_call_in_a_file_that_cannot_be_synced(self) -> None:
         """Its intent is in the other file too, and its death is found there."""

@@ -178,6 +178,8 @@ class SpoolMachine(RuleBasedStateMachine):
         done += self.spool.finals(len(done), 10**6)
         assert not self.spool._waiting
         self.spool.flushed(len(done))
+        self.case.clock.pump([1, 0.005, 1, 0.005])
+        assert self.spool.denies is None, self.spool.denies
         sealing = Deferred.fromCoroutine(self.spool.seal())
         self.case.clock.pump([0.005] * 3)
         self.case.successResultOf(sealing)

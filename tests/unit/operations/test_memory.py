@@ -1,5 +1,6 @@
 """What is done about memory at the start."""
 
+import ctypes
 import gc
 import linecache
 from types import SimpleNamespace
@@ -33,6 +34,9 @@ class SettleTests(SynchronousTestCase):
         self.assertEqual(gc.get_threshold()[0], GARBAGE_OBJECTS)
 
     def test_this_process(self) -> None:
-        """The library is found by itself."""
+        """The library is the process' own."""
+        libraries = {None: SimpleNamespace(mallopt=lambda *option: told.append(option))}
+        told: list[tuple[int, int]] = []
+        self.patch(ctypes, "CDLL", libraries.__getitem__)
         settle()
-        self.assertEqual(gc.get_threshold()[0], GARBAGE_OBJECTS)
+        self.assertEqual(told, [(-8, 1)])
