@@ -100,9 +100,15 @@ class KillTests(RecordsTestCase):
 
 
 class OutageTests(RecordsTestCase):
+    def known(self, **settings: str) -> House:
+        """A house whose key is known for ten minutes, so that the database is not asked for it."""
+        house = recording_house(self, REDIS_KEY_CACHE_TTL_S="600", **settings)
+        self.assertEqual(house.call(house.stack)[1], 200)
+        return house
+
     def test_database_stopped(self) -> None:
         """Five minutes without PostgreSQL: calls go on, no row is lost or doubled."""
-        house = recording_house(self, REDIS_KEY_CACHE_TTL_S="600")
+        house = self.known()
         with house.load(callers=4, pause_s=0.05):
             time.sleep(1)
             with house.without_database():
@@ -117,7 +123,7 @@ class OutageTests(RecordsTestCase):
 
     def test_database_refuses(self) -> None:
         """Full, read-only, or out of connections: the same."""
-        house = recording_house(self, REDIS_KEY_CACHE_TTL_S="600")
+        house = self.known()
         ((login,),) = house.stack.administer(LOGIN_OF_THE_SERVICE)
         for (begin, end), name in (
             (READ_ONLY, login),
@@ -141,9 +147,7 @@ class OutageTests(RecordsTestCase):
 
     def test_spool_full(self) -> None:
         """At the limit nobody is answered but health; all is well again once it has drained."""
-        house = recording_house(
-            self, REDIS_KEY_CACHE_TTL_S="600", AUDIT_SPOOL_MAX_BYTES=str(SPOOL_BYTES)
-        )
+        house = self.known(AUDIT_SPOOL_MAX_BYTES=str(SPOOL_BYTES))
         with house.load():
             with house.without_database():
                 while not house.statuses[503]:
