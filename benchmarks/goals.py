@@ -8,6 +8,7 @@ from attrs import frozen
 from benchmarks.figures import difference, ratio, worst
 from benchmarks.results import Results
 from benchmarks.tables import number, times
+from benchmarks.workloads import RELAY
 
 OPENAI, NATIVE = "gateway", "gateway-native"
 WITHOUT, WITHOUT_NATIVE = "unrecorded", "unrecorded-native"
@@ -17,7 +18,6 @@ PHASES = ("leave-stream", "leave-prefill", "leave-folded")
 # The goals in microseconds and milliseconds are those of the machine that they were set on. There
 # aiohttp's bare relay needed 104 us for a request and added 0.25 ms to the first byte; timings are
 # only compared within one run, so elsewhere they are goals in units of that relay (method.md).
-_RELAY = "aiohttp"
 _RELAY_US = 104
 _RELAY_ADDED_MS = 0.25
 
@@ -84,7 +84,7 @@ def _cost(results: Results) -> Finding:
     sizes = ("chat-16", "chat-64")
     costs = [results.median(name, OPENAI, "cpu_us") for name in sizes]
     shares = [
-        ratio(cost, results.median(name, _RELAY, "cpu_us"))
+        ratio(cost, results.median(name, RELAY, "cpu_us"))
         for name, cost in zip(sizes, costs, strict=True)
     ]
     stores = worst([results.median(name, OPENAI, "stores_us") for name in sizes])
@@ -171,7 +171,7 @@ def _added(results: Results) -> Finding:
 
     p50s, p99s = added(OPENAI, "first_p50_ms"), added(OPENAI, "first_p99_ms")
     shares = [
-        ratio(own, relay) for own, relay in zip(p50s, added(_RELAY, "first_p50_ms"), strict=True)
+        ratio(own, relay) for own, relay in zip(p50s, added(RELAY, "first_p50_ms"), strict=True)
     ]
     text = "; ".join(
         f"{what}: p50 {number(p50)} ms, {times(share)} aiohttp's, p99 {number(p99)} ms"
@@ -231,7 +231,7 @@ def _start(results: Results) -> Finding:
 
 def _records(results: Results) -> Finding:
     alone = results.median("records", OPENAI, "cpu_us")
-    share = ratio(alone, results.median("records", _RELAY, "cpu_us"))
+    share = ratio(alone, results.median("records", RELAY, "cpu_us"))
     more = difference(
         results.median("chat-16", OPENAI, "cpu_us"), results.median("chat-16", WITHOUT, "cpu_us")
     )

@@ -15,9 +15,8 @@ from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 from typing import TypeVar
-from uuid import UUID, uuid4
+from uuid import uuid4
 
-import orjson
 from sqlalchemy import Connection
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.task import Clock
@@ -25,56 +24,41 @@ from twisted.internet.task import Clock
 from neuronetz_twisted.audit.batches import Batch, BatchWriter, Order
 from neuronetz_twisted.audit.dead_letters import DeadLetters
 from neuronetz_twisted.audit.directory import SpoolLimits
+from neuronetz_twisted.audit.event import call_event, record_of
 from neuronetz_twisted.audit.lanes import MAX_BATCH
 from neuronetz_twisted.audit.signers import open_signer
 from neuronetz_twisted.audit.spool import Spool
 from neuronetz_twisted.cli.session import database
 from neuronetz_twisted.config import load
 from neuronetz_twisted.stores import audit_rows
+from neuronetz_twisted.testing.calls import made_arrival, made_ticket
+from neuronetz_twisted.vocabulary import End, Outcome, Usage
 
 T = TypeVar("T")
 
 BATCHES = 3
 _US_PER_S = 1e6
 _LIMITS = SpoolLimits(max_bytes=1 << 30, buffer_records=1000)
-_TENANT, _KEY = UUID(int=1), UUID(int=2)
+_OUTCOME = Outcome(
+    end=End.COMPLETE,
+    word=End.COMPLETE.value,
+    status=200,
+    usage=Usage(prompt_tokens=11, completion_tokens=2),
+    bytes_sent=350,
+    first_byte_after=0.0021,
+    backend="default",
+)
 
 
 def records(number: int) -> list[tuple[str, bytes, bytes]]:
-    """Id, intent and completion of so many calls, as they are recorded (audit/event.py)."""
-    made = []
-    for _ in range(number):
-        call = str(uuid4())
-        intent = {
-            "id": call,
-            "at": time.time_ns() // 1000,
-            "day": "2026-11-23",
-            "client_id": None,
-            "route": "/v1/chat/completions",
-            "address": "127.0.0.1",
-            "user_agent": "OpenAI/Python 2.8.0",
-            "tenant": str(_TENANT),
-            "key": str(_KEY),
-            "prefix": "nz_aaaaaaaaa",
-            "dialect": "openai",
-            "model": "llama3.2:latest",
-            "reservation": 4110,
-        }
-        completion = intent | {
-            "backend": "default",
-            "status": 200,
-            "outcome": "ok",
-            "prompt_tokens": 11,
-            "completion_tokens": 2,
-            "estimated": False,
-            "charged": 13,
-            "count": 1,
-            "bytes_sent": 350,
-            "first_byte_ms": 2.1,
-            "duration_ms": 2.3,
-        }
-        made.append((call, orjson.dumps(intent), orjson.dumps(completion)))
-    return made
+    """Id, intent and completion of so many calls, as the gateway records them."""
+    return [_recorded(str(uuid4())) for _ in range(number)]
+
+
+def _recorded(call: str) -> tuple[str, bytes, bytes]:
+    arrival = made_arrival(id=call, at=time.time_ns() // 1000, user_agent="OpenAI/Python 2.8.0")
+    ticket = made_ticket(arrival=arrival)
+    return call, record_of(dict(ticket.intent)), record_of(call_event(ticket, _OUTCOME, 0.0023))
 
 
 class Way:

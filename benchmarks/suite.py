@@ -16,10 +16,9 @@ from benchmarks.proc import resident_kib
 from benchmarks.programs import Missing, free_port
 from benchmarks.results import Results
 from benchmarks.targets import Place, Running, Surface, Target
-from benchmarks.workloads import Kind, Workload
+from benchmarks.workloads import RELAY, Kind, Workload
 
 DIRECT = "direct"
-RELAY = "aiohttp"
 TARGETS: Sequence[Target] = (gateway.Gateway(), gateway.without_record(), *PEERS)
 
 _LABELS = {

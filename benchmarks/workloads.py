@@ -16,6 +16,9 @@ PREFILL_US = 5_000
 COMPARED_STREAMS = 500
 """At so many streams the cost of a token is held against nginx (S3)."""
 
+RELAY = "aiohttp"
+"""The peer that others are held against: a relay that does nothing else."""
+
 _FOR_EVER = 1_000_000_000
 
 
