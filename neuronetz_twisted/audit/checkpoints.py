@@ -102,14 +102,8 @@ class Signer:
 
 
 def _signed_of(fields: Any) -> Signed:
-    data = fields["statement"].encode("ascii")
-    statement = Statement.decoded(data)
-    return Signed(
-        kind=statement.kind,
-        writer=statement.writer,
-        seq=statement.seq,
-        chain_hash=statement.chain_hash,
-        statement=data,
+    return Signed.of(
+        fields["statement"].encode("ascii"),
         signature=base64.b64decode(fields["signature"], validate=True),
         signer=bytes.fromhex(fields["signer"]),
     )

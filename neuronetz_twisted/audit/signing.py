@@ -129,6 +129,20 @@ class Signed:
     signature: bytes
     signer: bytes
 
+    @classmethod
+    def of(cls, statement: bytes, *, signature: bytes, signer: bytes) -> "Signed":
+        """What a statement says, with its signature. Raises as `Statement.decoded`."""
+        said = Statement.decoded(statement)
+        return cls(
+            kind=said.kind,
+            writer=said.writer,
+            seq=said.seq,
+            chain_hash=said.chain_hash,
+            statement=statement,
+            signature=signature,
+            signer=signer,
+        )
+
     @property
     def digest(self) -> bytes:
         """What the next statement calls `previous`."""
@@ -157,15 +171,7 @@ def has_signed(signed: Signed) -> bool:
 def signed_by(key: SigningKey, statement: Statement) -> Signed:
     """The statement with the key's signature."""
     encoded = statement.encoded()
-    return Signed(
-        kind=statement.kind,
-        writer=statement.writer,
-        seq=statement.seq,
-        chain_hash=statement.chain_hash,
-        statement=encoded,
-        signature=key.sign(CHECKPOINT_CONTEXT + encoded),
-        signer=key.public,
-    )
+    return Signed.of(encoded, signature=key.sign(CHECKPOINT_CONTEXT + encoded), signer=key.public)
 
 
 @frozen
