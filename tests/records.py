@@ -9,7 +9,6 @@ Each call carries a word of its own, in its prompt for the mock, and as its `X-R
 record. The servers are not the gateway's children, so that it can be killed alone.
 """
 
-import os
 import shutil
 import tempfile
 import time
@@ -24,12 +23,12 @@ from typing import Any
 import orjson
 from attrs import define, field, frozen
 from sqlalchemy.exc import OperationalError
-from twisted.trial.unittest import SkipTest, SynchronousTestCase
+from twisted.trial.unittest import SynchronousTestCase
 
-from neuronetz_twisted.stores.embedded import EmbeddedError, EmbeddedServers
 from tests.gateway import Stack, _mock, marker
 from tests.http_client import ask, chat
 from tests.processes import eventually
+from tests.servers import PrivateServers, private_servers
 
 FLUSHED_S = 20.0
 PROMPT = "hi [[n=4 delay=2ms]]"
@@ -59,7 +58,7 @@ class House:
     """A gateway, the mock, and the servers; further gateways may share its state directory."""
 
     stack: Stack
-    servers: EmbeddedServers
+    servers: PrivateServers
     key: str = ""
     statuses: Counter[int] = field(factory=Counter)
     seen: dict[str, dict[str, Any]] = field(factory=dict)
@@ -132,8 +131,8 @@ class House:
     @contextmanager
     def without_database(self) -> Iterator[None]:
         """End PostgreSQL as a crash does; it is there again behind the block."""
-        self.stack.kill_server("postgres")
-        eventually(lambda: "postgres" in self.servers.exited())
+        self.servers.kill("postgres")
+        eventually(lambda: self.servers.has_ended("postgres"))
         try:
             yield
         finally:
@@ -207,29 +206,23 @@ class House:
         return found
 
     def end(self) -> None:
-        """End everything, and remove it."""
+        """End everything but the servers."""
         for stack in self._others:
             if stack.gateway.runs():
                 stack.gateway.end()
         if hasattr(self.stack, "gateway") and self.stack.gateway.runs():
             self.stack.gateway.end()
         self.stack.mock.program.end()
-        self.servers.stop_blocking()
-        shutil.rmtree(self.stack.home, ignore_errors=True)
 
 
 def recording_house(case: SynchronousTestCase, **settings: str) -> House:
     """A house of this test's own with these variables, started; ended with the test."""
     home = Path(tempfile.mkdtemp(prefix="nz"))
+    case.addCleanup(shutil.rmtree, home, ignore_errors=True)
     state_dir = home / "state"
     state_dir.mkdir(mode=0o700)
-    servers = EmbeddedServers(state_dir=state_dir, postgres=True, redis=True, environ=os.environ)
-    try:
-        servers.start_blocking()
-    except EmbeddedError as error:
-        shutil.rmtree(home)
-        raise SkipTest(str(error)) from error
-    urls = servers.urls()
+    servers = private_servers(case, state_dir)
+    urls = servers.urls
     own = {
         "DATABASE_URL": str(urls.database_url),
         "DATABASE_ADMIN_URL": str(urls.database_admin_url),

@@ -90,10 +90,14 @@ def service_connection(case: SynchronousTestCase, url: str) -> psycopg.Connectio
     return connection
 
 
-def private_servers(case: SynchronousTestCase) -> "PrivateServers":
-    """A pair of this test's own with a migrated database, ended at its end."""
-    state_dir = Path(tempfile.mkdtemp(prefix="nz"))
-    case.addCleanup(shutil.rmtree, state_dir)
+def private_servers(case: SynchronousTestCase, state_dir: Path | None = None) -> "PrivateServers":
+    """A pair of this test's own with a migrated database, ended at its end.
+
+    They live in a directory of their own, or in one that the test has made and removes.
+    """
+    if state_dir is None:
+        state_dir = Path(tempfile.mkdtemp(prefix="nz"))
+        case.addCleanup(shutil.rmtree, state_dir)
     servers = PrivateServers(state_dir, _embedded(state_dir))
     case.addCleanup(servers.end)
     servers.start()
