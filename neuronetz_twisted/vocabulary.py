@@ -14,6 +14,7 @@ from attrs import field, frozen
 from twisted.internet.defer import CancelledError
 
 from neuronetz_twisted.errors import Refusal
+from neuronetz_twisted.limits import NOTHING_SET, Limits
 
 CLIENT_CLOSED = 499
 """The status that the record gives to an answer nobody waited for, as nginx does."""
@@ -49,7 +50,8 @@ class KeyRecord:
 
     `epoch` is the tenant's at that snapshot. `expires_at` is in seconds since 1970: the earlier of
     the key's and the credential's. A key's own `models` or `allow_all_models` of None means "the
-    tenant's". With `prompt_logging` the text of its calls is kept, sealed (SPEC 9).
+    tenant's". With `prompt_logging` the text of its calls is kept, sealed (SPEC 9). Limits are
+    those set at each level (SPEC 7).
     """
 
     tenant_id: UUID
@@ -66,6 +68,8 @@ class KeyRecord:
     expires_at: float | None
     epoch: int
     prompt_logging: bool = False
+    tenant_limits: Limits = NOTHING_SET
+    key_limits: Limits = NOTHING_SET
 
 
 @frozen(kw_only=True)
@@ -86,6 +90,8 @@ class Principal:
     expires_at: float | None
     epoch: int
     prompt_logging: bool = False
+    tenant_limits: Limits = NOTHING_SET
+    key_limits: Limits = NOTHING_SET
 
     @tenant.default
     def _tenant_as_text(self) -> str:

@@ -69,6 +69,8 @@ def principal_of(record: KeyRecord) -> Principal:
         expires_at=record.expires_at,
         epoch=record.epoch,
         prompt_logging=record.prompt_logging,
+        tenant_limits=record.tenant_limits,
+        key_limits=record.key_limits,
     )
 
 

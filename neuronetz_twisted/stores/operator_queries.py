@@ -13,11 +13,11 @@ from sqlalchemy import Connection, Row, Table, Text, cast, func, insert, or_, se
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlalchemy.dialects.postgresql import insert as upsert
 
+from neuronetz_twisted.limits import LIMIT_NAMES, Limits
 from neuronetz_twisted.stores.records import (
     AmbiguousKey,
     Key,
     KeyIsRevoked,
-    Limits,
     NameTaken,
     NoSuchKey,
     NoSuchTenant,
@@ -33,8 +33,6 @@ from neuronetz_twisted.stores.tables import (
     tenants,
 )
 from neuronetz_twisted.vocabulary import Scope, Status
-
-_LIMIT_NAMES = tuple(Limits().as_row())
 
 
 class ModelChanges(TypedDict, total=False):
@@ -65,7 +63,7 @@ def create_tenant(
 def list_tenants(connection: Connection) -> list[Tenant]:
     """All tenants with their own limits, by name."""
     statement = (
-        select(tenants, *(tenant_limits.c[name] for name in _LIMIT_NAMES))
+        select(tenants, *(tenant_limits.c[name] for name in LIMIT_NAMES))
         .select_from(tenants.outerjoin(tenant_limits))
         .order_by(tenants.c.name)
     )
@@ -92,15 +90,6 @@ def set_tenant_status(connection: Connection, name: str, status: Status) -> None
 def set_tenant_models(connection: Connection, name: str, **changes: Unpack[ModelChanges]) -> None:
     """Change what a tenant may use (SPEC 6). Raises NoSuchTenant."""
     _change_tenant(connection, name, _model_columns(changes))
-
-
-def set_tenant_limits(connection: Connection, name: str, changes: Mapping[str, int | None]) -> None:
-    """Set some limits of a tenant, by the names of `Limits`; None unsets. Raises NoSuchTenant."""
-    connection.execute(
-        upsert(tenant_limits)
-        .values(tenant_id=_tenant_id(connection, name), **changes)
-        .on_conflict_do_update(index_elements=[tenant_limits.c.tenant_id], set_=dict(changes))
-    )
 
 
 def create_key(  # noqa: PLR0913 - a key has that many properties
@@ -159,7 +148,7 @@ def list_keys(connection: Connection, tenant: str | None = None) -> list[Key]:
             .where(mine)
             .scalar_subquery()
             .label("last_used_at"),
-            *(key_limits.c[name] for name in _LIMIT_NAMES),
+            *(key_limits.c[name] for name in LIMIT_NAMES),
         )
         .select_from(api_keys.join(tenants).outerjoin(key_limits))
         .order_by(tenants.c.name, api_keys.c.name)
@@ -273,7 +262,7 @@ def _model_columns(changes: ModelChanges) -> dict[str, Any]:
 
 
 def _limits(row: Row[Any]) -> Limits:
-    return Limits(**{name: row._mapping[name] for name in _LIMIT_NAMES})  # noqa: SLF001
+    return Limits(**{name: row._mapping[name] for name in LIMIT_NAMES})  # noqa: SLF001
 
 
 def _key(row: Row[Any]) -> Key:

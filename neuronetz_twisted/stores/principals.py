@@ -10,6 +10,7 @@ import orjson
 from attrs import frozen
 from twisted.internet.defer import Deferred
 
+from neuronetz_twisted.limits import LIMIT_NAMES, Limits
 from neuronetz_twisted.stores.expiring import (
     BrokenValueError,
     Redis,
@@ -71,6 +72,8 @@ def encode(entry: CachedPrincipal) -> bytes:
             "expires_at": None if principal.expires_at is None else float(principal.expires_at),
             "epoch": principal.epoch,
             "prompt_logging": principal.prompt_logging,
+            "tenant_limits": principal.tenant_limits.as_row(),
+            "key_limits": principal.key_limits.as_row(),
         }
     )
 
@@ -90,6 +93,8 @@ def decode(value: bytes, prefix: str) -> CachedPrincipal:
         expires_at=_expires_at(document),
         epoch=member(document, "epoch", int),
         prompt_logging=member(document, "prompt_logging", bool),
+        tenant_limits=_limits(document, "tenant_limits"),
+        key_limits=_limits(document, "key_limits"),
     )
     return CachedPrincipal(digest=_digest(document), principal=principal)
 
@@ -133,3 +138,20 @@ def _expires_at(document: object) -> float | None:
     # A missing member is no "never expires".
     value = typed(document, dict).get("expires_at", False)
     return None if value is None else typed(value, float)
+
+
+def _limits(document: object, name: str) -> Limits:
+    # A limit that is missing is no "not set".
+    values = member(document, name, dict)
+    if values.keys() != set(LIMIT_NAMES):
+        raise BrokenValueError("no limits")
+    return Limits(**{limit: _limit(value) for limit, value in values.items()})
+
+
+def _limit(value: object) -> int | None:
+    if value is None:
+        return None
+    amount = typed(value, int)
+    if amount < 0:
+        raise BrokenValueError("no limit")
+    return amount

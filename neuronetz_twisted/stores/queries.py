@@ -8,9 +8,16 @@ from collections.abc import Collection
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import Connection, Row, func, select, update
 
-from neuronetz_twisted.stores.tables import api_key_credentials, api_keys, tenants
+from neuronetz_twisted.limits import LIMIT_NAMES, Limits
+from neuronetz_twisted.stores.tables import (
+    api_key_credentials,
+    api_keys,
+    key_limits,
+    tenant_limits,
+    tenants,
+)
 from neuronetz_twisted.vocabulary import KeyRecord, Scope, Status
 
 
@@ -31,8 +38,15 @@ def find_key_record(connection: Connection, prefix: str) -> KeyRecord | None:
             api_keys.c.scopes,
             api_keys.c.prompt_logging,
             func.least(api_keys.c.expires_at, api_key_credentials.c.expires_at).label("expires_at"),
+            *(tenant_limits.c[name].label(f"tenant_{name}") for name in LIMIT_NAMES),
+            *(key_limits.c[name].label(f"key_{name}") for name in LIMIT_NAMES),
         )
-        .select_from(api_key_credentials.join(api_keys).join(tenants))
+        .select_from(
+            api_key_credentials.join(api_keys)
+            .join(tenants)
+            .outerjoin(tenant_limits)
+            .outerjoin(key_limits)
+        )
         .where(api_key_credentials.c.prefix == prefix)
     )
     row = connection.execute(statement).one_or_none()
@@ -53,7 +67,14 @@ def find_key_record(connection: Connection, prefix: str) -> KeyRecord | None:
         expires_at=None if row.expires_at is None else row.expires_at.timestamp(),
         epoch=row.epoch,
         prompt_logging=row.prompt_logging,
+        tenant_limits=_limits(row, "tenant"),
+        key_limits=_limits(row, "key"),
     )
+
+
+def _limits(row: Row[Any], level: str) -> Limits:
+    """What is set at a level; where it has no row, all of it is NULL."""
+    return Limits(**{name: getattr(row, f"{level}_{name}") for name in LIMIT_NAMES})
 
 
 def mark_used(connection: Connection, prefix: str, rehashed: str | None) -> None:

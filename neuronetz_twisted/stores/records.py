@@ -7,34 +7,13 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
-from attrs import asdict, frozen
+from attrs import frozen
 
+from neuronetz_twisted.limits import Limits
 from neuronetz_twisted.vocabulary import Scope, Status
 
 # A sentence that lists what exists stays a sentence.
 _LISTED = 20
-
-
-@frozen(kw_only=True)
-class Limits:
-    """What is set at one level, tenant or key; None is "not set here" (SPEC 7).
-
-    `rpm` and `tpm` per minute, `concurrent` requests, `max_body_bytes` in bytes, `max_predict` and
-    the budgets in tokens.
-    """
-
-    rpm: int | None = None
-    tpm: int | None = None
-    concurrent: int | None = None
-    max_body_bytes: int | None = None
-    max_predict: int | None = None
-    budget_day: int | None = None
-    budget_month: int | None = None
-    budget_total: int | None = None
-
-    def as_row(self) -> dict[str, int | None]:
-        """The limits by the names of their columns."""
-        return asdict(self)
 
 
 @frozen(kw_only=True)

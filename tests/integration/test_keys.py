@@ -6,6 +6,7 @@ from uuid import UUID, uuid4
 from sqlalchemy import Connection
 from twisted.trial.unittest import TestCase
 
+from neuronetz_twisted.limits import LIMIT_NAMES, Limits
 from neuronetz_twisted.stores.keys import PostgresKeyStore
 from neuronetz_twisted.stores.operator_queries import create_key
 from neuronetz_twisted.vocabulary import KeyRecord, Scope, Status
@@ -81,6 +82,26 @@ class KeyStore(TestCase):
         self.assertEqual(record.key_allow_all_models, False)
         self.assertEqual(record.key_status, Status.DISABLED)
         self.assertEqual(record.expires_at, datetime(2030, 1, 1, tzinfo=UTC).timestamp())
+
+    async def test_find_limits(self) -> None:
+        """Those of tenant and key, each at its own level, whichever of the two has any."""
+        tenant_id = await self.database.run(add_tenant)
+        key_id = await self.add("laptop", PREFIX)
+        await self.add("desktop", "nz_bbbbbbbbb")
+        every = Limits(**{name: number for number, name in enumerate(LIMIT_NAMES)})
+        self.admin.execute(f"INSERT INTO gateway.key_limits (key_id, rpm) VALUES ('{key_id}', 7)")
+        record = await self.store.find(PREFIX)
+        assert record is not None
+        self.assertEqual((record.tenant_limits, record.key_limits), (Limits(), Limits(rpm=7)))
+        self.admin.execute(
+            f"INSERT INTO gateway.tenant_limits VALUES ('{tenant_id}', 0, 1, 2, 3, 4, 5, 6, 7)"
+        )
+        record = await self.store.find(PREFIX)
+        assert record is not None
+        self.assertEqual((record.tenant_limits, record.key_limits), (every, Limits(rpm=7)))
+        record = await self.store.find("nz_bbbbbbbbb")
+        assert record is not None
+        self.assertEqual((record.tenant_limits, record.key_limits), (every, Limits()))
 
     async def test_find_nothing(self) -> None:
         """An unknown prefix is None, whatever its characters."""

@@ -6,6 +6,7 @@ from uuid import UUID, uuid4
 from sqlalchemy import text
 from twisted.trial.unittest import SynchronousTestCase
 
+from neuronetz_twisted.limits import Limits
 from neuronetz_twisted.stores.engine import service_engine
 from neuronetz_twisted.stores.operator_queries import (
     create_key,
@@ -15,7 +16,6 @@ from neuronetz_twisted.stores.operator_queries import (
     revoke,
     set_key_models,
     set_key_status,
-    set_tenant_limits,
     set_tenant_models,
     set_tenant_status,
 )
@@ -23,7 +23,6 @@ from neuronetz_twisted.stores.records import (
     AmbiguousKey,
     Key,
     KeyIsRevoked,
-    Limits,
     NameTaken,
     NoSuchKey,
     NoSuchTenant,
@@ -120,23 +119,12 @@ class Tenants(OperatorCase):
             tenant = self.only_tenant()
             self.assertEqual((tenant.allow_all_models, tenant.models), expected)
 
-    def test_limits(self) -> None:
-        """Only what is named changes; None unsets; a tenant without limits gets some."""
-        create_tenant(self.connection, "acme")
-        for changes, expected in (
-            ({"rpm": 5, "tpm": 7}, Limits(rpm=5, tpm=7)),
-            ({"rpm": None, "max_predict": 9}, Limits(tpm=7, max_predict=9)),
-        ):
-            set_tenant_limits(self.connection, "acme", changes)
-            self.assertEqual(self.only_tenant().limits, expected)
-
     def test_no_such_tenant(self) -> None:
         """Every change of a tenant that is not there names those that are."""
         create_tenant(self.connection, "acme")
         for change in (
             lambda: set_tenant_status(self.connection, "x", Status.DISABLED),
             lambda: set_tenant_models(self.connection, "x", models=[]),
-            lambda: set_tenant_limits(self.connection, "x", {"rpm": 1}),
             lambda: self.key("laptop", PREFIX, tenant="x"),
             lambda: list_keys(self.connection, "x"),
         ):

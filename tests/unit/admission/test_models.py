@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from neuronetz_twisted.admission.models import canonical_name, effective, may_use, principal_of
+from neuronetz_twisted.limits import Limits
 from neuronetz_twisted.testing.identity import made_key, record_of
 from neuronetz_twisted.vocabulary import KeyRecord, ModelInfo, Principal
 
@@ -174,3 +175,10 @@ class RightsTests(SynchronousTestCase):
         principal = principal_of(row)
         for name in ("tenant_id", "key_id", "prefix", "scopes", "expires_at", "epoch"):
             self.assertEqual(getattr(principal, name), getattr(row, name))
+
+    def test_the_principal_carries_the_limits_of_both_levels(self) -> None:
+        """As they are set: what follows from them is another's matter."""
+        row = evolve(record(), tenant_limits=Limits(rpm=5), key_limits=Limits(tpm=7))
+        principal = principal_of(row)
+        self.assertEqual(principal.tenant_limits, Limits(rpm=5))
+        self.assertEqual(principal.key_limits, Limits(tpm=7))

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from neuronetz_twisted.errors import RedisUnavailable
+from neuronetz_twisted.limits import LIMIT_NAMES, Limits
 from neuronetz_twisted.stores.expiring import BrokenValueError
 from neuronetz_twisted.stores.principals import RedisPrincipals, decode, encode
 from neuronetz_twisted.vocabulary import CachedPrincipal, Principal, Scope
@@ -25,6 +26,8 @@ ENTRY = CachedPrincipal(
         expires_at=1800000000.5,
         epoch=3,
         prompt_logging=True,
+        tenant_limits=Limits(rpm=5, budget_total=10**12),
+        key_limits=Limits(max_predict=0),
     ),
 )
 
@@ -70,6 +73,8 @@ class CodecTests(SynchronousTestCase):
                 "expires_at",
                 "epoch",
                 "prompt_logging",
+                "tenant_limits",
+                "key_limits",
             },
         )
 
@@ -79,6 +84,9 @@ class CodecTests(SynchronousTestCase):
 
     def test_wrong_members(self) -> None:
         """Each member has one type and one spelling; a wrong one breaks the entry."""
+        unset = dict.fromkeys(LIMIT_NAMES)
+        bad_limits: list[Any] = [unset | {"rpm": value} for value in (-1, 1.0, "1", True, [1])]
+        bad_limits += [unset | {"other": None}, {"rpm": 5}]
         wrong: dict[str, list[Any]] = {
             "digest": [None, "", "00" * 31, "00" * 33, "0" * 63 + " ", "AB" * 32, "zz" * 32, 1],
             "tenant_id": [None, "", "1", "{" + str(UUID(int=1)) + "}", UUID(int=1).hex, 1],
@@ -90,6 +98,8 @@ class CodecTests(SynchronousTestCase):
             "expires_at": [False, "never", 1, [1.0]],
             "epoch": [None, True, 1.0, "1"],
             "prompt_logging": [None, 0, 1, "true"],
+            "tenant_limits": [None, {}, [], 1, *bad_limits],
+            "key_limits": [None, {}, *bad_limits],
         }
         for name, values in wrong.items():
             for value in values:
