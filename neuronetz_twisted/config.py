@@ -14,6 +14,7 @@ from typing import Any
 from attrs import Attribute, fields, frozen
 
 from neuronetz_twisted.environment import find, read_dotenv
+from neuronetz_twisted.limits import LARGEST_LIMIT
 from neuronetz_twisted.variables import (
     Variable,
     absolute_path,
@@ -162,6 +163,15 @@ class Settings:
     redis_timeout_ms: int = variable(
         "REDIS_TIMEOUT_MS", whole(1, 60_000), "250", "deadline of one Redis call"
     )
+    default_rpm: int = variable(
+        "DEFAULT_RPM", whole(1, LARGEST_LIMIT), "60", "requests per minute where nothing is set"
+    )
+    default_tpm: int = variable(
+        "DEFAULT_TPM", whole(1, LARGEST_LIMIT), "100000", "tokens per minute where nothing is set"
+    )
+    default_concurrent: int = variable(
+        "DEFAULT_CONCURRENT", whole(1, LARGEST_LIMIT), "8", "requests at once where nothing is set"
+    )
     max_request_body_bytes: int = variable(
         "MAX_REQUEST_BODY_BYTES", whole(1, 1 << 30), "262144", "largest request body"
     )
@@ -170,6 +180,9 @@ class Settings:
     )
     max_response_bytes: int = variable(
         "MAX_RESPONSE_BYTES", whole(1024, 1 << 30), "16777216", "largest non-streamed answer"
+    )
+    token_lease: int = variable(
+        "TOKEN_LEASE", whole(1, 1 << 30), "256", "tokens of an answer that are reserved at a time"
     )
     argon2_time_cost: int = variable("ARGON2_TIME_COST", whole(1, 100), "3", "argon2id passes")
     argon2_memory_cost_kib: int = variable(

@@ -8,6 +8,7 @@ import time
 from typing import Any
 
 from neuronetz_twisted.admission.admit import Admission
+from neuronetz_twisted.admission.allowance import Defaults
 from neuronetz_twisted.admission.changes import TenantChanges
 from neuronetz_twisted.admission.failures import FailureBuckets
 from neuronetz_twisted.admission.identify import Identifier
@@ -156,6 +157,16 @@ def _identifier(
     )
 
 
+def _defaults(settings: Settings) -> Defaults:
+    return Defaults(
+        rpm=settings.default_rpm,
+        tpm=settings.default_tpm,
+        concurrent=settings.default_concurrent,
+        max_body_bytes=settings.max_request_body_bytes,
+        max_predict=settings.max_num_predict,
+    )
+
+
 def _readiness(
     settings: Settings,
     redis: RedisGate,
@@ -234,8 +245,7 @@ def wire(settings: Settings, reactor: Any, files: Files | None) -> Parts:
         now=time.time,
         client_address=proxies.client_address,
         request_id_header=settings.request_id_header.encode("ascii"),
-        max_predict=settings.max_num_predict,
-        max_body_bytes=settings.max_request_body_bytes,
+        defaults=_defaults(settings),
         identifier=identifier,
         admission=admission,
         pipeline=Pipeline(admission, upstream, live, relay, settlement, trail),
@@ -243,7 +253,8 @@ def wire(settings: Settings, reactor: Any, files: Files | None) -> Parts:
         trail=trail,
     )
     ready = _readiness(settings, redis, discovery, listener, records)
-    pages = Pages(discovery, PostgresUsage(database, time.time), ready)
+    usage = PostgresUsage(database, time.time)
+    pages = Pages(discovery, usage, ready, _defaults(settings))
     edge = _edge(settings, reactor, doors, pages, proxies)
     connections = UpstreamConnections(agent, polls)
     minutes = RefusalMinutes(reactor, settlement)

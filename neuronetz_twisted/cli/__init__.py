@@ -13,14 +13,15 @@ from neuronetz_twisted.cli.configuration import config
 from neuronetz_twisted.cli.database import migrate
 from neuronetz_twisted.cli.demo import run_demo
 from neuronetz_twisted.cli.keys import (
-    create_key,
     disable_key,
     enable_key,
     list_keys,
     revoke_key,
     set_key,
 )
+from neuronetz_twisted.cli.limits import set_budget, set_limits
 from neuronetz_twisted.cli.models import list_models, set_models
+from neuronetz_twisted.cli.new_keys import create_key
 from neuronetz_twisted.cli.prompts import prompts
 from neuronetz_twisted.cli.serve import run_gateway
 from neuronetz_twisted.cli.tenants import (
@@ -53,6 +54,8 @@ for command in (
     disable_key,
     enable_key,
     revoke_key,
+    set_limits,
+    set_budget,
     set_models,
     list_models,
     prompts,

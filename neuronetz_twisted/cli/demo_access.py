@@ -9,7 +9,7 @@ from attrs import field, frozen
 from sqlalchemy import Connection
 
 from neuronetz_twisted.cli.exchange import Answer, NoAnswer, exchange
-from neuronetz_twisted.cli.keys import add_key
+from neuronetz_twisted.cli.new_keys import add_key
 from neuronetz_twisted.cli.output import Fault
 from neuronetz_twisted.cli.session import database
 from neuronetz_twisted.config import Settings

@@ -1,48 +1,43 @@
-"""Keys: made and shown once, listed by prefix, disabled, revoked (SPEC 5, 11)."""
+"""Keys that are there: listed by prefix, changed, disabled, revoked (SPEC 5, 11)."""
 
-import secrets
-import shlex
-from collections.abc import Callable, Collection
-from datetime import datetime
+from collections.abc import Callable
 
 import click
-from argon2.exceptions import HashingError
 from sqlalchemy import Connection
 
-from neuronetz_twisted import PROGRAM
-from neuronetz_twisted.admission.credentials import new_key
-from neuronetz_twisted.admission.verifier import hash_key
-from neuronetz_twisted.cli.address import base_url
+from neuronetz_twisted.cli.limits import (
+    BUDGETS,
+    CAPS,
+    RATES,
+    LimitChanges,
+    changes_of,
+    in_words,
+)
 from neuronetz_twisted.cli.models import models_in_words
 from neuronetz_twisted.cli.options import (
-    PREFIX_LENGTH,
+    Amount,
     confirm,
     existing,
-    expiry,
     json_option,
     key_reference,
+    limit_options,
     log_prompts_option,
-    new_name,
-    scopes,
     yes_option,
 )
 from neuronetz_twisted.cli.output import (
     Columns,
-    Fault,
     Record,
     moment,
-    note,
+    scope_words,
     show_all,
-    show_json,
     show_one,
 )
 from neuronetz_twisted.cli.prompts import master_keys_of
 from neuronetz_twisted.cli.records import find_key, find_tenant
-from neuronetz_twisted.cli.session import OperatorDatabase, database, loaded
-from neuronetz_twisted.config import Settings
-from neuronetz_twisted.stores import operator_queries, prompt_queries
+from neuronetz_twisted.cli.session import database, loaded
+from neuronetz_twisted.stores import limit_queries, operator_queries, prompt_queries
 from neuronetz_twisted.stores.records import Key, Tenant
-from neuronetz_twisted.vocabulary import Scope, Status
+from neuronetz_twisted.vocabulary import Status
 
 _COLUMNS: Columns = {
     "prefix": lambda key: ", ".join(key["prefixes"]),
@@ -51,6 +46,7 @@ _COLUMNS: Columns = {
     "scopes": lambda key: key["scopes"],
     "status": lambda key: key["status"],
     "models": models_in_words,
+    "limits": lambda key: in_words(key, {**RATES, **BUDGETS, **CAPS}),
     "expires": lambda key: key["expires_at"],
     "last used": lambda key: key["last_used_at"],
 }
@@ -63,112 +59,16 @@ def key_record(key: Key) -> Record:
         "prefixes": key.prefixes,
         "tenant": key.tenant,
         "name": key.name,
-        "scopes": _words(key.scopes),
+        "scopes": scope_words(key.scopes),
         "status": key.status.value,
         "allow_all_models": key.allow_all_models,
         "models": key.models,
+        **key.limits.as_row(),
         "log_prompts": key.prompt_logging,
         "expires_at": moment(key.expires_at),
         "created_at": moment(key.created_at),
         "last_used_at": moment(key.last_used_at),
     }
-
-
-def add_key(  # noqa: PLR0913 - a key has that many properties
-    operator: OperatorDatabase,
-    settings: Settings,
-    *,
-    tenant: str,
-    name: str,
-    scopes: tuple[Scope, ...],
-    expires_at: datetime | None = None,
-    log_prompts: bool = False,
-) -> str:
-    """Make a key, store its hash, and return the key itself, which exists nowhere else.
-
-    Raises `Fault`, for an unknown tenant, a name in use or too little memory.
-    """
-    key = new_key(secrets.randbelow)
-    # Before the transaction, which should not wait for argon2.
-    try:
-        secret_hash = hash_key(
-            key,
-            time_cost=settings.argon2_time_cost,
-            memory_cost_kib=settings.argon2_memory_cost_kib,
-            parallelism=settings.argon2_parallelism,
-        )
-    except HashingError as error:
-        raise Fault(f"argon2 cannot run with ARGON2_MEMORY_COST_KIB: {error}") from None
-    operator.run(
-        lambda connection: operator_queries.create_key(
-            connection,
-            tenant=tenant,
-            name=name,
-            scopes=scopes,
-            prefix=key[:PREFIX_LENGTH],
-            secret_hash=secret_hash,
-            expires_at=expires_at,
-            prompt_logging=log_prompts,
-        )
-    )
-    return key
-
-
-@click.command()
-@click.option("--tenant", callback=existing, required=True, help="The tenant's name.")
-@click.option("--name", callback=new_name, required=True, help="A name no key of the tenant has.")
-@click.option(
-    "--scopes",
-    callback=scopes,
-    default="chat,embeddings",
-    show_default=True,
-    help="Some of chat, embeddings, raw.",
-)
-@click.option(
-    "--expires",
-    callback=expiry,
-    help="30d, 12h, 2027-01-31 (its first second, UTC), or an ISO time.",
-)
-@log_prompts_option(required=False)
-@json_option
-def create_key(  # noqa: PLR0913 - one for each option
-    *,
-    tenant: str,
-    name: str,
-    scopes: tuple[Scope, ...],
-    expires: datetime | None,
-    log_prompts: bool,
-    as_json: bool,
-) -> None:
-    """Make a key and print it, this once."""
-    settings = loaded().settings
-    if log_prompts:
-        master_keys_of(settings)
-    with database(settings) as operator:
-        owner = operator.run(lambda connection: find_tenant(connection, tenant))
-        key = add_key(
-            operator,
-            settings,
-            tenant=tenant,
-            name=name,
-            scopes=scopes,
-            expires_at=expires,
-            log_prompts=log_prompts,
-        )
-    record = {
-        "key": key,
-        "prefix": key[:PREFIX_LENGTH],
-        "tenant": tenant,
-        "name": name,
-        "scopes": _words(scopes),
-        "expires_at": moment(expires),
-        "log_prompts": log_prompts,
-    }
-    if as_json:
-        show_json(record)
-    else:
-        _show_new_key(record, settings)
-    _warn(owner)
 
 
 @click.command()
@@ -192,20 +92,36 @@ _prefix_option = click.option(
 
 @click.command()
 @_prefix_option
-@log_prompts_option(required=True)
+@limit_options
+@log_prompts_option(default=None)
 @json_option
-def set_key(*, reference: str, log_prompts: bool, as_json: bool) -> None:
-    """Change what is kept of a key's calls, on every gateway within a second."""
+def set_key(*, reference: str, log_prompts: bool | None, as_json: bool, **amounts: Amount) -> None:
+    """Change a key's limits, or what is kept of its calls, on every gateway within a second."""
+    changes = changes_of(amounts, of_key=True)
+    if not changes.values and log_prompts is None:
+        raise click.UsageError("say what: a limit, --log-prompts or --no-log-prompts")
     settings = loaded().settings
     if log_prompts:
         master_keys_of(settings)
     with database(settings) as operator:
-        key = operator.run(lambda connection: find_key(connection, reference))
-        operator.run(
-            lambda connection: prompt_queries.set_logging(connection, key.id, wanted=log_prompts)
-        )
-        key = operator.run(lambda connection: find_key(connection, key.prefixes[0]))
+        owner, key = operator.run(_setting(reference, changes, log_prompts=log_prompts))
+    changes.tell(settings, owner, of_key=True)
     show_one(key_record(key), as_json=as_json)
+
+
+def _setting(
+    reference: str, changes: LimitChanges, *, log_prompts: bool | None
+) -> Callable[[Connection], tuple[Tenant, Key]]:
+    def change(connection: Connection) -> tuple[Tenant, Key]:
+        key = find_key(connection, reference)
+        if log_prompts is not None:
+            prompt_queries.set_logging(connection, key.id, wanted=log_prompts)
+        if changes.values:
+            limit_queries.set_key_limits(connection, key.id, changes.values)
+        owner = find_tenant(connection, key.tenant)
+        return owner, find_key(connection, key.prefixes[0])
+
+    return change
 
 
 @click.command()
@@ -257,28 +173,3 @@ def _disable(connection: Connection, reference: str) -> None:
 
 def _enable(connection: Connection, reference: str) -> None:
     operator_queries.set_key_status(connection, reference, Status.ACTIVE)
-
-
-def _show_new_key(record: Record, settings: Settings) -> None:
-    """The key and a call that works, on lines of their own that can be copied."""
-    show_one({name: value for name, value in record.items() if name != "key"}, as_json=False)
-    header = shlex.quote(f"Authorization: Bearer {record['key']}")
-    click.echo(f"  {record['key']}\n")
-    click.echo("This is the only time that the key is shown. Try it:\n")
-    click.echo(f"  curl -H {header} {base_url(settings)}/v1/models\n")
-    if settings.endpoint is not None:
-        note("note: GATEWAY_ENDPOINT is set, so the gateway may listen at another address")
-
-
-def _warn(owner: Tenant) -> None:
-    if not owner.allow_all_models and not owner.models:
-        note(
-            "warning: this key may use no model yet, since its tenant may use none: "
-            f"run {PROGRAM} set-models --tenant {shlex.quote(owner.name)} --allow-all"
-        )
-    if owner.status is not Status.ACTIVE:
-        note(f"warning: the tenant {owner.name!r} is {owner.status.value}, so its keys are refused")
-
-
-def _words(scopes: Collection[Scope]) -> list[str]:
-    return [scope.value for scope in Scope if scope in scopes]

@@ -14,16 +14,19 @@ import click
 
 from neuronetz_twisted.admission.models import canonical_name
 from neuronetz_twisted.cli.output import Fault
+from neuronetz_twisted.limits import LARGEST_BUDGET, LARGEST_LIMIT
 from neuronetz_twisted.vocabulary import Scope
 
-NONE = "none"
+NONE: Literal["none"] = "none"
 INHERIT: Literal["inherit"] = "inherit"
 
 _LONGEST_NAME = 100
 PREFIX_LENGTH = 12
-_LARGEST_LIMIT = 2**31 - 1
 _SPAN = re.compile(r"([0-9]{1,5})([hdw])")
 _UNITS = {"h": "hours", "d": "days", "w": "weeks"}
+
+Amount = int | Literal["none", "inherit"] | None
+"""A limit as an option gives it: a number, a word that unsets it, or None where it is not given."""
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -38,11 +41,44 @@ def yes_option(command: _Command) -> _Command:
     return click.option("--yes", is_flag=True, help="Do not ask.")(command)
 
 
-def log_prompts_option(*, required: bool) -> Callable[[_Command], _Command]:
-    """Adds `--log-prompts` and its opposite, which is the default where none is `required`."""
+def limit_options(command: _Command) -> _Command:
+    """Adds an option for each limit that is no budget, given under the limit's own name."""
+    return _amount_options(
+        command,
+        LARGEST_LIMIT,
+        ("--rpm", "rpm", "Requests per minute."),
+        ("--tpm", "tpm", "Tokens per minute."),
+        ("--concurrent", "concurrent", "Requests at once."),
+        ("--max-body", "max_body_bytes", "Bytes of a request's body."),
+        ("--max-predict", "max_predict", "Tokens of an answer."),
+    )
+
+
+def budget_options(command: _Command) -> _Command:
+    """Adds an option for each budget, given under the budget's own name."""
+    return _amount_options(
+        command,
+        LARGEST_BUDGET,
+        ("--day", "budget_day", "Tokens per day (UTC)."),
+        ("--month", "budget_month", "Tokens per month (UTC)."),
+        ("--total", "budget_total", "Tokens in all."),
+    )
+
+
+def _amount_options(command: _Command, largest: int, *options: tuple[str, str, str]) -> _Command:
+    for flag, name, text in reversed(options):
+        add = click.option(
+            flag, name, callback=amount(largest), metavar="N|none|inherit", help=text
+        )
+        command = add(command)
+    return command
+
+
+def log_prompts_option(*, default: bool | None) -> Callable[[_Command], _Command]:
+    """Adds `--log-prompts` and its opposite."""
     return click.option(
         "--log-prompts/--no-log-prompts",
-        required=required,
+        default=default,
         help="Keep what is said in the key's calls, sealed (needs PROMPT_LOG_MASTER_KEY).",
     )
 
@@ -87,13 +123,21 @@ def key_reference(
     return text[:PREFIX_LENGTH] if text is not None and text.startswith("nz_") else text
 
 
-def limit(_: click.Context, __: click.Parameter, value: str | None) -> int | None:
-    """A limit; None for `none`, no limit at this level."""
-    if value is None or value == NONE:
-        return None
-    if not re.fullmatch(r"[0-9]{1,10}", value) or not 1 <= int(value) <= _LARGEST_LIMIT:
-        raise click.BadParameter(f"must be a whole number from 1 to {_LARGEST_LIMIT}, or none")
-    return int(value)
+def amount(largest: int) -> Callable[[click.Context, click.Parameter, str | None], Amount]:
+    """A limit from 1 to `largest`, or a word that leaves it to another level."""
+
+    def parse(_: click.Context, __: click.Parameter, value: str | None) -> Amount:
+        if value is None:
+            return None
+        if value == NONE:
+            return NONE
+        if value == INHERIT:
+            return INHERIT
+        if not re.fullmatch(r"[0-9]{1,13}", value) or not 1 <= int(value) <= largest:
+            raise click.BadParameter(f"must be a whole number from 1 to {largest}, none or inherit")
+        return int(value)
+
+    return parse
 
 
 def scopes(_: click.Context, __: click.Parameter, value: str) -> tuple[Scope, ...]:

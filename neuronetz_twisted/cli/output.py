@@ -5,7 +5,7 @@ markup or reaches a terminal as a control character.
 """
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import IO, Any
 
@@ -17,6 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from neuronetz_twisted import PROGRAM
+from neuronetz_twisted.vocabulary import Scope
 
 # A pipe has no width: there every row is one line, for grep.
 _PIPE_WIDTH = 2000
@@ -79,6 +80,11 @@ def moment(value: datetime | None) -> str | None:
     if value is None:
         return None
     return value.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def scope_words(scopes: Collection[Scope]) -> list[str]:
+    """Scopes as both people and programs read them, always in one order."""
+    return [scope.value for scope in Scope if scope in scopes]
 
 
 def printable(text: str) -> str:

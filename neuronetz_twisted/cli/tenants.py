@@ -2,23 +2,23 @@
 
 import click
 
+from neuronetz_twisted.cli.limits import BUDGETS, CAPS, changes_of, in_words
 from neuronetz_twisted.cli.models import models_in_words
 from neuronetz_twisted.cli.options import (
+    Amount,
     confirm,
     existing,
     json_option,
-    limit,
+    limit_options,
     new_name,
     yes_option,
 )
-from neuronetz_twisted.cli.output import Columns, Record, moment, note, show_all, show_one
+from neuronetz_twisted.cli.output import Columns, Record, moment, show_all, show_one
 from neuronetz_twisted.cli.records import find_tenant
 from neuronetz_twisted.cli.session import database, loaded
 from neuronetz_twisted.stores import operator_queries
-from neuronetz_twisted.stores.records import Limits, Tenant
+from neuronetz_twisted.stores.records import Tenant
 from neuronetz_twisted.vocabulary import Status
-
-LIMITS_NOTE = "note: this version stores limits and does not enforce them yet"
 
 _COLUMNS: Columns = {
     "name": lambda tenant: tenant["name"],
@@ -27,6 +27,8 @@ _COLUMNS: Columns = {
     "rpm": lambda tenant: tenant["rpm"],
     "tpm": lambda tenant: tenant["tpm"],
     "concurrent": lambda tenant: tenant["concurrent"],
+    "budgets": lambda tenant: in_words(tenant, BUDGETS),
+    "caps": lambda tenant: in_words(tenant, CAPS),
     "created": lambda tenant: tenant["created_at"],
 }
 
@@ -38,40 +40,31 @@ def tenant_record(tenant: Tenant) -> Record:
         "status": tenant.status.value,
         "allow_all_models": tenant.allow_all_models,
         "models": tenant.models,
-        "rpm": tenant.limits.rpm,
-        "tpm": tenant.limits.tpm,
-        "concurrent": tenant.limits.concurrent,
+        **tenant.limits.as_row(),
         "created_at": moment(tenant.created_at),
     }
 
 
 @click.command()
 @click.option("--name", callback=new_name, required=True, help="A name that no tenant has.")
-@click.option("--rpm", callback=limit, metavar="N|none", help="Requests per minute.")
-@click.option("--tpm", callback=limit, metavar="N|none", help="Tokens per minute.")
-@click.option("--concurrent", callback=limit, metavar="N|none", help="Requests at once.")
+@limit_options
 @click.option("--allow-all-models", is_flag=True, help="Every installed model, now and later.")
 @json_option
-def create_tenant(  # noqa: PLR0913 - one for each option
-    *,
-    name: str,
-    rpm: int | None,
-    tpm: int | None,
-    concurrent: int | None,
-    allow_all_models: bool,
-    as_json: bool,
-) -> None:
-    """Add a tenant. Without --allow-all-models it may use nothing until `set-models`."""
-    limits = Limits(rpm=rpm, tpm=tpm, concurrent=concurrent)
-    with database(loaded().settings) as operator:
+def create_tenant(*, name: str, allow_all_models: bool, as_json: bool, **amounts: Amount) -> None:
+    """Add a tenant. Without --allow-all-models it may use nothing until `set-models`.
+
+    Where a limit is not given, the default holds (DEFAULT_RPM, DEFAULT_TPM, DEFAULT_CONCURRENT).
+    """
+    changes = changes_of(amounts, of_key=False)
+    settings = loaded().settings
+    with database(settings) as operator:
         operator.run(
             lambda connection: operator_queries.create_tenant(
-                connection, name, allow_all_models=allow_all_models, limits=limits
+                connection, name, allow_all_models=allow_all_models, limits=changes.as_limits()
             )
         )
         tenant = operator.run(lambda connection: find_tenant(connection, name))
-    if limits != Limits():
-        note(LIMITS_NOTE)
+    changes.tell(settings, tenant, of_key=False)
     show_one(tenant_record(tenant), as_json=as_json)
 
 

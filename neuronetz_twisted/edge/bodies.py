@@ -8,8 +8,13 @@ within limits and dropped: a trailer must never become a field of the head.
 import re
 from typing import Protocol
 
-from neuronetz_twisted.edge.framing import malformed
-from neuronetz_twisted.errors import HeadersTooLarge, RequestTooLarge
+from neuronetz_twisted.edge.framing import RequestHead, malformed, words
+from neuronetz_twisted.errors import (
+    ExpectationFailed,
+    HeadersTooLarge,
+    RequestTooLarge,
+    UnsupportedMediaType,
+)
 
 MAX_CHUNK_LINE_BYTES = 256
 MAX_TRAILER_BYTES = 4 * 1024
@@ -131,9 +136,32 @@ class ChunkedBody:
             self._trailers = 0
 
 
+def check_announced(head: RequestHead, limit: int) -> None:
+    """What a head says of its body, which may have `limit` bytes.
+
+    Raises the refusals of SPEC 8 that it deserves.
+    """
+    if _last(head, b"content-encoding", b"identity") != b"identity":
+        raise UnsupportedMediaType(why="encoding")
+    if _last(head, b"content-type", b"").startswith(b"multipart/"):
+        raise UnsupportedMediaType(why="multipart")
+    if head.length is not None and head.length > limit:
+        raise too_large(limit)
+    expected = head.fields.get(b"expect")
+    if expected is not None and words(expected) not in ([], [b"100-continue"]):
+        raise ExpectationFailed
+
+
+def _last(head: RequestHead, name: bytes, absent: bytes) -> bytes:
+    values = head.fields.get(name)
+    return values[-1].strip().lower() if values else absent
+
+
 def too_large(limit: int) -> RequestTooLarge:
-    """The refusal of a body over `limit` bytes; it names the limit and its variable (SPEC 4)."""
-    return RequestTooLarge(f"the body is over {limit} bytes (MAX_REQUEST_BODY_BYTES)")
+    """The refusal of a body over `limit` bytes; it says where the limit may be set (SPEC 4)."""
+    return RequestTooLarge(
+        f"the body is over {limit} bytes (MAX_REQUEST_BODY_BYTES, or a limit of the key)"
+    )
 
 
 def body_of(length: int | None, limit: int) -> Body:

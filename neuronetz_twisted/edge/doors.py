@@ -17,25 +17,23 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from neuronetz_twisted.admission.admit import Admission
+from neuronetz_twisted.admission.allowance import Allowance, Defaults, allowance_of
 from neuronetz_twisted.admission.credentials import bearer_of
 from neuronetz_twisted.admission.identify import Identifier
 from neuronetz_twisted.dialects.fields import ignored_header
 from neuronetz_twisted.dialects.writers import Writer
 from neuronetz_twisted.edge.address import bucket_key
 from neuronetz_twisted.edge.answers import HttpAnswer
-from neuronetz_twisted.edge.bodies import too_large
-from neuronetz_twisted.edge.framing import words
+from neuronetz_twisted.edge.bodies import check_announced
 from neuronetz_twisted.edge.request import ROUTES, UNKNOWN_PATH, GatewayRequest
 from neuronetz_twisted.edge.request_ids import client_request_id, new_request_id
 from neuronetz_twisted.errors import (
     Draining,
-    ExpectationFailed,
     InternalError,
     InvalidApiKey,
     MethodNotAllowed,
     NotAllowed,
     Refusal,
-    UnsupportedMediaType,
 )
 from neuronetz_twisted.pipeline import Pipeline
 from neuronetz_twisted.seams import AuditTrail
@@ -116,8 +114,7 @@ class Doors:
     now: Callable[[], float]
     client_address: Callable[[str, Sequence[bytes]], str]
     request_id_header: bytes
-    max_predict: int
-    max_body_bytes: int
+    defaults: Defaults
     identifier: Identifier
     admission: Admission
     pipeline: Pipeline
@@ -142,8 +139,8 @@ class Doors:
         """Answer from what the gateway knows, without a call to a model host."""
 
         async def read(visit: Visit) -> None:
-            self._check_head(request)
-            sent = await request.body(self.max_body_bytes) if methods == POST else b""
+            allowed = self._allowed(visit)
+            sent = await request.body(allowed.max_body_bytes) if methods == POST else b""
             current = await self.admission.current(visit.arrival.id, visit.principal)
             self._give(visit, view(current, sent))
 
@@ -155,7 +152,7 @@ class Doors:
         """Answer from what the database knows."""
 
         async def wait(visit: Visit) -> None:
-            self._check_head(request)
+            self._allowed(visit)
             current = await self.admission.current(visit.arrival.id, visit.principal)
             self._give(visit, await ask(current))
 
@@ -165,8 +162,9 @@ class Doors:
         """Hand a call to the pipeline."""
 
         async def run(visit: Visit) -> None:
-            self._check_head(request)
-            native = surface.parse(await request.body(self.max_body_bytes), self.max_predict)
+            allowed = self._allowed(visit)
+            body = await request.body(allowed.max_body_bytes)
+            native = surface.parse(body, allowed.max_predict)
             if native.ignored:
                 header = ignored_header(native.ignored)
                 visit.answer.headers[b"X-Gateway-Ignored"] = header.encode("ascii")
@@ -234,19 +232,11 @@ class Doors:
         self.settlement.refused(visit.arrival, draining)
         visit.answer.refuse(draining)
 
-    def _check_head(self, request: GatewayRequest) -> None:
-        """What a head says of its body. Raises the refusals of SPEC 8 that it deserves."""
-        encoding = request.field(b"content-encoding")
-        if encoding is not None and encoding.strip().lower() != b"identity":
-            raise UnsupportedMediaType(why="encoding")
-        if (request.field(b"content-type") or b"").strip().lower().startswith(b"multipart/"):
-            raise UnsupportedMediaType(why="multipart")
-        length = request.head.length
-        if length is not None and length > self.max_body_bytes:
-            raise too_large(self.max_body_bytes)
-        expected = request.head.fields.get(b"expect")
-        if expected is not None and words(expected) not in ([], [b"100-continue"]):
-            raise ExpectationFailed
+    def _allowed(self, visit: Visit) -> Allowance:
+        """What the caller may use; raises the refusal of a head that announces another body."""
+        allowance = allowance_of(visit.principal, self.defaults)
+        check_announced(visit.request.head, allowance.max_body_bytes)
+        return allowance
 
     async def _identify(self, visit: Visit) -> None:
         fields = visit.request.head.fields

@@ -116,9 +116,12 @@ class Intake:
             return b""
         self._limit = limit
         length = self._head.length
-        if length is not None and length > limit:
+        if length is None:
+            # Nothing of it has been read yet, and the limit may be less than that of `begin`.
+            self._body = body_of(None, limit)
+        elif length > limit:
             raise too_large(limit)
-        if length is not None and len(self.pending) >= length:
+        elif len(self.pending) >= length:
             return self._read_at_once(length)
         if self._head.invited and not self.pending:
             self._invite()

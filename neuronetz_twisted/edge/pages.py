@@ -1,20 +1,29 @@
-"""Answers that need no model host: lists, details, version, the caller's own use (SPEC 3).
+"""Answers that need no model host: lists, details, version, the caller's own limits and use.
 
-Pure but for the catalogue and the ledger.
+Pure but for the catalogue, the ledger and the counters (SPEC 3).
 """
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
+from typing import Any
 
 import orjson
 from attrs import define
 
 from neuronetz_twisted import __version__
+from neuronetz_twisted.admission.allowance import Defaults, allowance_of
 from neuronetz_twisted.admission.models import canonical_name, effective, may_use
 from neuronetz_twisted.dialects.native_requests import parse_show
 from neuronetz_twisted.edge.doors import JSON
 from neuronetz_twisted.edge.request import GatewayRequest
-from neuronetz_twisted.errors import AuditUnavailable, DatabaseUnavailable, NotAllowed
+from neuronetz_twisted.errors import (
+    AuditUnavailable,
+    DatabaseUnavailable,
+    LimitsUnavailable,
+    NotAllowed,
+    RedisUnavailable,
+)
+from neuronetz_twisted.limits import LIMIT_NAMES, Limits
 from neuronetz_twisted.seams import Catalog, UsageStore
 from neuronetz_twisted.vocabulary import ModelInfo, Principal
 
@@ -22,13 +31,25 @@ OLLAMA_LEVEL = "0.30.0"
 """The level of Ollama's API that is spoken, for clients that check one (SPEC 3)."""
 
 
+Left = Callable[[Principal], Awaitable[Mapping[str, Any]]]
+"""What a caller has left of his limits now, as plain values of JSON; fails as Redis does."""
+
+_CAPS = ("max_body_bytes", "max_predict")
+_COUNTED = tuple(name for name in LIMIT_NAMES if name not in _CAPS)
+
+
 @define
 class Pages:
-    """The views of `edge/routes.py`, each limited to what the caller may use."""
+    """The views of `edge/routes.py`, each limited to what the caller may use.
+
+    Without `left` nobody is told what is left of his limits.
+    """
 
     _catalog: Catalog
     _usage: UsageStore
     _is_ready: Callable[[], bool]
+    _defaults: Defaults
+    _left: Left | None = None
 
     def root(self, request: GatewayRequest) -> tuple[int, bytes, bytes]:
         """`GET /`: Ollama's words, or name and version to those who ask for JSON."""
@@ -77,6 +98,22 @@ class Pages:
                 "the ledger cannot be read at the moment", why="database"
             ) from None
 
+    async def limits(self, principal: Principal) -> bytes:
+        """`GET /gateway/limits`. Raises `LimitsUnavailable` while Redis cannot be asked."""
+        allowance = allowance_of(principal, self._defaults)
+        try:
+            left = None if self._left is None else dict(await self._left(principal))
+        except RedisUnavailable:
+            raise LimitsUnavailable(why="redis") from None
+        return orjson.dumps(
+            {
+                "tenant": _counted(allowance.tenant),
+                "key": _counted(allowance.key),
+                **{name: getattr(allowance, name) for name in _CAPS},
+                "left": left,
+            }
+        )
+
     def _allowed(self, principal: Principal) -> tuple[ModelInfo, ...]:
         return effective(principal, self._catalog.models().values())
 
@@ -86,6 +123,11 @@ class Pages:
         if canonical is None or not may_use(principal, canonical, models):
             raise NotAllowed(why="model")
         return models[canonical]
+
+
+def _counted(limits: Limits) -> dict[str, int | None]:
+    """The limits of a level that are counted over its calls."""
+    return {name: getattr(limits, name) for name in _COUNTED}
 
 
 def _openai_model(model: ModelInfo) -> dict[str, str | int]:

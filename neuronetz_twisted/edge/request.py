@@ -34,6 +34,7 @@ ROUTES = frozenset(
         b"/api/version",
         b"/v1/chat/completions",
         b"/v1/models",
+        b"/gateway/limits",
         b"/gateway/usage",
     }
 )

@@ -109,6 +109,11 @@ class Routes:
 
         return self._doors.reading(request, GET, view)
 
+    @app.route("/gateway/limits")
+    def gateway_limits(self, request: GatewayRequest) -> Awaitable[None]:
+        """What the caller may use, and what is left of it."""
+        return self._doors.asking(request, GET, self._pages.limits)
+
     @app.route("/gateway/usage")
     def gateway_usage(self, request: GatewayRequest) -> Awaitable[None]:
         """What the caller has used."""

@@ -72,7 +72,7 @@ def find_key_record(connection: Connection, prefix: str) -> KeyRecord | None:
     )
 
 
-def _limits(row: Row[Any], level: str) -> Limits:
+def _limits(row: Row[*tuple[Any, ...]], level: str) -> Limits:
     """What is set at a level; where it has no row, all of it is NULL."""
     return Limits(**{name: getattr(row, f"{level}_{name}") for name in LIMIT_NAMES})
 

@@ -1,6 +1,7 @@
 """Fakes of what admission asks: the limiter in Redis, and the catalogue of models."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 from uuid import UUID
 
 from attrs import define, field
@@ -30,6 +31,12 @@ class FakeLimiter:
             return self.gate.answer(lambda: Verdict.STALE)
         self.admitted.append(request_id)
         return self.gate.answer(lambda: Verdict.ADMITTED)
+
+    def left(self, principal: Principal) -> Deferred[Mapping[str, Any]]:
+        """Say of nothing but the caller's key that something is left."""
+        if self.away:
+            return fail(RedisUnavailable())
+        return self.gate.answer(lambda: {"key": principal.key})
 
     def raise_epoch(self, tenant_id: UUID, epoch: int) -> Deferred[None]:
         """Keep an epoch, if it is larger."""

@@ -6,6 +6,7 @@ Each key is warm before its change: proven, cached in the process and in Redis, 
 import json
 import time
 from collections.abc import Callable
+from functools import partial
 
 import psycopg
 from twisted.trial.unittest import SynchronousTestCase
@@ -115,6 +116,25 @@ class ChangeTests(SynchronousTestCase):
         self.holds(403, lambda: self.stack.command("set-models", *name, "--no-allow-all"))
         self.holds(
             200, lambda: self.stack.command("set-models", *name, "--models", "llama3.2:latest")
+        )
+
+    def test_limits(self) -> None:
+        """So do limits of the tenant and of the key, and what is unset again."""
+        for owner in (("--tenant", TENANT + self.prefix), ("--key", self.prefix)):
+            for status, cap in ((413, "10"), (200, "none")):
+                words = ("set-limits", *owner, "--max-body", cap)
+                self.holds(status, partial(self.stack.command, *words))
+
+    def test_limits_without_notification(self) -> None:
+        """Also where nobody is notified and no trigger's news arrives."""
+        self.silence()
+        self.holds(
+            413,
+            lambda: self.execute(
+                "INSERT INTO gateway.key_limits (key_id, max_body_bytes)"
+                " SELECT key_id, 10 FROM gateway.api_key_credentials WHERE prefix = %(prefix)s"
+                " ON CONFLICT (key_id) DO UPDATE SET max_body_bytes = 10"
+            ),
         )
 
     def test_models_without_notification(self) -> None:

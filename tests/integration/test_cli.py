@@ -6,56 +6,17 @@ from pathlib import Path
 from typing import Any
 
 import click
-from click.testing import Result
-from sqlalchemy import create_engine
 from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
 from neuronetz_twisted.admission.credentials import parse_key
 from neuronetz_twisted.cli import options
+from neuronetz_twisted.limits import LIMIT_NAMES
 from neuronetz_twisted.stores.embedded import attached_or_started
-from neuronetz_twisted.stores.queries import find_key_record
-from neuronetz_twisted.vocabulary import KeyRecord, Scope, Status
+from neuronetz_twisted.vocabulary import Scope, Status
 from tests.command_line import CHEAP_ARGON2, command, json_of
+from tests.commands import CommandCase
 from tests.http_peer import peer
 from tests.servers import admin_connection, new_database
-
-
-class CommandCase(SynchronousTestCase):
-    """A migrated database of this test's own, and the commands of an operator on it."""
-
-    def setUp(self) -> None:
-        """Make the database."""
-        self.urls = new_database(self)
-        self.environ = {**CHEAP_ARGON2, "DATABASE_URL": self.urls.url}
-
-    def do(self, *arguments: str) -> Result:
-        """What a command did."""
-        return command(*arguments, **self.environ)
-
-    def json(self, *arguments: str) -> Any:
-        """What a command that succeeded printed."""
-        return json_of(self.do(*arguments, "--json"))
-
-    def fault(self, *arguments: str) -> str:
-        """The one line of a command that could not do it."""
-        result = self.do(*arguments)
-        self.assertEqual((result.exit_code, result.stdout), (1, ""), result.output)
-        self.assertEqual(result.stderr.count("\n"), 1)
-        return result.stderr
-
-    def key(self, *arguments: str) -> Any:
-        """A new key of tenant `acme`, by default named `ci`."""
-        return self.json("create-key", "--tenant", "acme", *(arguments or ("--name", "ci")))
-
-    def stored(self, prefix: str) -> KeyRecord:
-        """What the service reads of a key."""
-        engine = create_engine(self.urls.url)
-        self.addCleanup(engine.dispose)
-        with engine.connect() as connection:
-            record = find_key_record(connection, prefix)
-        if record is None:
-            self.fail("there is no such key")
-        return record
 
 
 class TenantTests(CommandCase):
@@ -70,20 +31,14 @@ class TenantTests(CommandCase):
                 "status": "active",
                 "allow_all_models": False,
                 "models": [],
+                **dict.fromkeys(LIMIT_NAMES),
                 "rpm": 60,
-                "tpm": None,
-                "concurrent": None,
             },
         )
         self.json("create-tenant", "--name", "Zoo", "--allow-all-models")
         listed = self.json("list-tenants")
         self.assertEqual({tenant["name"] for tenant in listed}, {"acme", "Zoo"})
         self.assertEqual({tenant["allow_all_models"] for tenant in listed}, {False, True})
-
-    def test_limits_are_noted_as_not_enforced(self) -> None:
-        """Who sets a limit is told on the standard error what it is worth today."""
-        self.assertIn("not enforce", self.do("create-tenant", "--name", "a", "--rpm", "5").stderr)
-        self.assertEqual(self.do("create-tenant", "--name", "b").stderr, "")
 
     def test_a_name_is_given_once(self) -> None:
         """A second tenant of that name is refused by name."""
@@ -110,6 +65,8 @@ class TenantTests(CommandCase):
             ["create-key", "--tenant", "x", "--name", "ci"],
             ["list-keys", "--tenant", "x"],
             ["set-models", "--tenant", "x", "--allow-all"],
+            ["set-limits", "--tenant", "x", "--rpm", "1"],
+            ["set-budget", "--tenant", "x", "--day", "1"],
         ):
             self.assertIn("there is no tenant 'x'; there are: acme", self.fault(*arguments))
 
@@ -141,6 +98,7 @@ class KeyTests(CommandCase):
                 "scopes": ["chat", "raw"],
                 "expires_at": "2127-01-31T00:00:00Z",
                 "log_prompts": False,
+                **dict.fromkeys(LIMIT_NAMES),
             },
         )
         record = self.stored(parsed.prefix)
@@ -186,6 +144,7 @@ class KeyTests(CommandCase):
                 "status": "active",
                 "allow_all_models": None,
                 "models": None,
+                **dict.fromkeys(LIMIT_NAMES),
                 "log_prompts": False,
                 "expires_at": None,
                 "last_used_at": None,

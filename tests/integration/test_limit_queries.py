@@ -15,7 +15,7 @@ from neuronetz_twisted.stores.operator_queries import (
 from neuronetz_twisted.vocabulary import Scope
 from tests.servers import new_database
 
-EVERY = Limits(**dict.fromkeys(LIMIT_NAMES, 2 ** 31 - 1))
+EVERY = Limits(**dict.fromkeys(LIMIT_NAMES, 2**31 - 1))
 
 
 class LimitQueries(SynchronousTestCase):

@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Sequence
 
+from attrs import evolve
+
 from neuronetz_twisted.edge.doors import Doors
 from neuronetz_twisted.testing.calls import made_model
 from neuronetz_twisted.testing.http import MemoryConnection
@@ -61,7 +63,7 @@ class WireHouse(House):
     def doors(self) -> Doors:
         """Doors with the limit."""
         doors = super().doors()
-        doors.max_body_bytes = BODY_LIMIT
+        doors.defaults = evolve(doors.defaults, max_body_bytes=BODY_LIMIT)
         return doors
 
     def pass_time(self, seconds: float) -> None:

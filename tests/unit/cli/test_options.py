@@ -60,17 +60,24 @@ class ExpiryTests(SynchronousTestCase):
             self.assertRaises(click.BadParameter, options.expiry, NOTHING, NOTHING, text)
 
 
-class LimitTests(SynchronousTestCase):
-    def test_numbers_and_none(self) -> None:
-        """A limit is a whole number, `none` is no limit."""
-        self.assertEqual(options.limit(NOTHING, NOTHING, "60"), 60)
-        self.assertEqual(options.limit(NOTHING, NOTHING, "2147483647"), 2**31 - 1)
-        self.assertIsNone(options.limit(NOTHING, NOTHING, "none"))
+class AmountTests(SynchronousTestCase):
+    def test_numbers_and_words(self) -> None:
+        """A limit is a whole number, or a word that unsets it, or not given."""
+        limit = options.amount(2**31 - 1)
+        self.assertEqual(limit(NOTHING, NOTHING, "60"), 60)
+        self.assertEqual(limit(NOTHING, NOTHING, "2147483647"), 2**31 - 1)
+        self.assertEqual(limit(NOTHING, NOTHING, "none"), "none")
+        self.assertEqual(limit(NOTHING, NOTHING, "inherit"), "inherit")
+        self.assertIsNone(limit(NOTHING, NOTHING, None))
+        self.assertEqual(options.amount(10**12)(NOTHING, NOTHING, "1000000000000"), 10**12)
 
     def test_others_are_refused(self) -> None:
         """Nought is not "unlimited", and PostgreSQL's integers have an end."""
-        for text in ("0", "-1", "1.5", "many", "2147483648", "", "٣"):
-            self.assertRaises(click.BadParameter, options.limit, NOTHING, NOTHING, text)
+        for text in ("0", "-1", "1.5", "many", "None", "2147483648", "1" * 14, "", "٣"):
+            error = self.assertRaises(
+                click.BadParameter, options.amount(2**31 - 1), NOTHING, NOTHING, text
+            )
+            self.assertIn("from 1 to 2147483647, none or inherit", str(error))
 
 
 class NameTests(SynchronousTestCase):

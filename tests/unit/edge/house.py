@@ -3,6 +3,7 @@
 from twisted.internet.task import Clock
 
 from neuronetz_twisted.admission.admit import Admission
+from neuronetz_twisted.admission.allowance import Defaults
 from neuronetz_twisted.admission.failures import FailureBuckets
 from neuronetz_twisted.admission.identify import Identifier
 from neuronetz_twisted.edge.address import TrustedProxies, bucket_key
@@ -37,6 +38,9 @@ MAX_PREDICT = 64
 IDLE_S = 600.0
 STALL_S = 120.0
 WALL = 1_700_000_000.0
+DEFAULTS = Defaults(
+    rpm=60, tpm=1000, concurrent=8, max_body_bytes=BODY_LIMIT, max_predict=MAX_PREDICT
+)
 LIMITS = ConnectionLimits(total=1000, per_address=1000)
 
 
@@ -70,7 +74,7 @@ class House:
 
     def pages(self) -> Pages:
         """The answers that need no model host."""
-        return Pages(self.catalog, self.usage, lambda: self.ready)
+        return Pages(self.catalog, self.usage, lambda: self.ready, DEFAULTS, self.limiter.left)
 
     def doors(self) -> Doors:
         """The doors, with all that is behind them."""
@@ -98,8 +102,7 @@ class House:
             now=lambda: WALL,
             client_address=proxies.client_address,
             request_id_header=b"X-Request-ID",
-            max_predict=MAX_PREDICT,
-            max_body_bytes=BODY_LIMIT,
+            defaults=DEFAULTS,
             identifier=self.identifier,
             admission=admission,
             pipeline=Pipeline(admission, self.upstream, self.live, relay, settlement, self.trail),

@@ -138,7 +138,8 @@ class ChunkedBodyTests(SynchronousTestCase):
         self.refused(most + b"1\r\n", RequestTooLarge)
         self.refused(b"f" * 16 + b"\r\n", RequestTooLarge)
         refusal = self.assertRaises(RequestTooLarge, take, [b"2\r\n"], 1)
-        self.assertEqual(refusal.message, "the body is over 1 bytes (MAX_REQUEST_BODY_BYTES)")
+        where = "MAX_REQUEST_BODY_BYTES, or a limit of the key"
+        self.assertEqual(refusal.message, f"the body is over 1 bytes ({where})")
 
     def test_extensions(self) -> None:
         """Dropped, up to 256 bytes a line with the size, however often (7.1.1)."""

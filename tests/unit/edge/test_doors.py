@@ -1,7 +1,10 @@
 """Who is calling, headers and body, in the order of SPEC 8, through the channel."""
 
+import orjson
+
+from neuronetz_twisted.limits import Limits
 from neuronetz_twisted.testing.upstream import chat_final
-from tests.unit.edge.house import BODY_LIMIT, KEY, WALL
+from tests.unit.edge.house import BODY_LIMIT, KEY, MAX_PREDICT, WALL
 from tests.unit.edge.surface import CHAT, FOLDED, SurfaceTestCase, fixed
 
 
@@ -98,7 +101,7 @@ class BodyTests(SurfaceTestCase):
             with self.subTest(size=size):
                 answer = self.answered("POST", "/api/chat", b" " * size)
                 self.assertEqual(answer.status, status)
-        self.assertIn(f"{BODY_LIMIT} bytes (MAX_REQUEST_BODY_BYTES)", answer.json()["error"])
+        self.assertIn(f"{BODY_LIMIT} bytes (MAX_REQUEST_BODY_BYTES, ", answer.json()["error"])
 
     def test_chunked(self) -> None:
         """A body without a length has the same limit."""
@@ -106,6 +109,48 @@ class BodyTests(SurfaceTestCase):
             client = self.house.ask("POST", "/api/chat", Transfer_Encoding="chunked")
             client.send(b"a\r\n          \r\n" * count + b"0\r\n\r\n")
             self.assertEqual(client.answer().status, status)
+
+    def test_own_limit(self) -> None:
+        """Key and tenant may have a lower one, which counts however the body is sent."""
+        for tenant, key in ((50, None), (None, 50), (50, 60), (60, 50)):
+            limits = Limits(max_body_bytes=tenant), Limits(max_body_bytes=key)
+            self.set_limits(*limits)
+            for path in ("/api/chat", "/api/show"):
+                with self.subTest(tenant=tenant, key=key, path=path):
+                    self.assertEqual(self.answered("POST", path, b" " * 50).status, 400)
+                    answer = self.answered("POST", path, b" " * 51)
+                    self.assertEqual(answer.status, 413)
+                    self.assertIn("the body is over 50 bytes", answer.json()["error"])
+                    client = self.house.ask("POST", path, Transfer_Encoding="chunked")
+                    client.send(b"a\r\n          \r\n" * 6 + b"0\r\n\r\n")
+                    self.assertEqual(client.answer().status, 413)
+        self.set_limits(Limits(max_body_bytes=10 * BODY_LIMIT), Limits())
+        answer = self.answered("POST", "/api/chat", b" " * (BODY_LIMIT + 1))
+        self.assertEqual(answer.status, 413)
+
+    def test_own_cap_of_tokens(self) -> None:
+        """What is asked for above the caller's own cap is lowered to it, and named."""
+        self.upstream.frames = [chat_final()]
+        for tenant, key, cap in (
+            (None, None, MAX_PREDICT),
+            (5, None, 5),
+            (5, 3, 3),
+            (3, 5, 3),
+            (10 * MAX_PREDICT, None, MAX_PREDICT),
+        ):
+            with self.subTest(tenant=tenant, key=key):
+                self.set_limits(Limits(max_predict=tenant), Limits(max_predict=key))
+                asked = orjson.loads(FOLDED) | {"options": {"num_predict": MAX_PREDICT + 1}}
+                answer = self.answered("POST", "/api/chat", orjson.dumps(asked))
+                self.assertEqual(answer.headers["x-gateway-ignored"], "num_predict")
+                body = self.upstream.asked[-1].call.request.body
+                self.assertEqual(body["options"]["num_predict"], cap)
+
+    def set_limits(self, tenant: Limits, key: Limits) -> None:
+        """Change what is set, as an operator would, and let the gateway hear of it."""
+        changes = {"tenant_limits": tenant, "key_limits": key}
+        row = self.house.keys.change(KEY[:12], **changes)
+        self.house.identifier.epoch_changed(row.tenant_id, row.epoch)
 
     def test_order_of_checks(self) -> None:
         """Identity, path, method, headers, size, fields: the first that fails is the answer."""
@@ -219,6 +264,30 @@ class AskingTests(SurfaceTestCase):
         """It is read, never written."""
         answer = self.answered("POST", "/gateway/usage", b"")
         self.assertEqual((answer.status, answer.headers["allow"]), (405, "GET"))
+
+    def test_limits(self) -> None:
+        """The caller sees what holds for his key and his tenant, and what is left of it."""
+        row = self.house.keys.change(
+            KEY[:12],
+            tenant_limits=Limits(tpm=500, budget_month=10_000),
+            key_limits=Limits(rpm=5, max_predict=7),
+        )
+        self.house.identifier.epoch_changed(row.tenant_id, row.epoch)
+        answer = self.answered("GET", "/gateway/limits")
+        unset = dict.fromkeys(
+            ("rpm", "tpm", "concurrent", "budget_day", "budget_month", "budget_total")
+        )
+        self.assertEqual(
+            answer.json(),
+            {
+                "tenant": unset | {"tpm": 500, "concurrent": 8, "budget_month": 10_000},
+                "key": unset | {"rpm": 5},
+                "max_body_bytes": BODY_LIMIT,
+                "max_predict": 7,
+                "left": {"key": str(row.key_id)},
+            },
+        )
+        self.assertEqual(self.house.sink.outcomes, ["ok"])
 
     def test_client_goes(self) -> None:
         """Whoever goes before the ledger has answered has left."""

@@ -105,6 +105,20 @@ class IntakeTests(SynchronousTestCase):
         self.assertTrue(self.intake.in_doubt)
         self.assertEqual((self.intake.skip(), self.intake.deadline), (False, inf))
 
+    def test_a_lower_limit(self) -> None:
+        """That of the reader counts, also where a larger one was known when the head came."""
+        for behind in (b"b\r\n", b""):
+            with self.subTest(behind=behind):
+                self.setUp()
+                self.begin(None, behind)
+                body = self.read(10)
+                if not behind:
+                    self.intake.take(b"b\r\n")
+                self.failureResultOf(body, RequestTooLarge)
+        self.setUp()
+        self.begin(None, b"a\r\n0123456789\r\n0\r\n\r\n")
+        self.assertEqual(self.successResultOf(self.read(10)), b"0123456789")
+
     def test_malformed(self) -> None:
         """The same for one that is not well framed; what comes then is only kept."""
         self.begin(None, b"zz\r\n")

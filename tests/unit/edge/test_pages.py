@@ -1,7 +1,15 @@
 """Answers that need no model host, through the channel."""
 
-from neuronetz_twisted.testing.calls import made_model
-from tests.unit.edge.house import KEY
+import orjson
+from twisted.internet.defer import Deferred
+from twisted.trial.unittest import SynchronousTestCase
+
+from neuronetz_twisted.edge.pages import Left, Pages
+from neuronetz_twisted.errors import LimitsUnavailable
+from neuronetz_twisted.testing.admission import FakeCatalog, FakeLimiter
+from neuronetz_twisted.testing.audit import FakeUsage
+from neuronetz_twisted.testing.calls import made_model, made_principal
+from tests.unit.edge.house import DEFAULTS, KEY
 from tests.unit.edge.surface import SurfaceTestCase, fixed
 
 
@@ -116,3 +124,26 @@ class ListTests(SurfaceTestCase):
         self.answered("GET", "/api/tags")
         self.house.limiter.away = True
         self.assertEqual(self.answered("GET", "/api/tags").json()["code"], "limits_unavailable")
+
+
+class LimitsTests(SynchronousTestCase):
+    """`GET /gateway/limits`, of which the way through the doors is in `test_doors`."""
+
+    def setUp(self) -> None:
+        """A limiter."""
+        self.limiter = FakeLimiter()
+
+    def asked(self, left: Left | None) -> "Deferred[bytes]":
+        """What the page says to a caller for whom nothing is set."""
+        pages = Pages(FakeCatalog(), FakeUsage(), lambda: True, DEFAULTS, left)
+        return Deferred.fromCoroutine(pages.limits(made_principal()))
+
+    def test_nobody_knows_what_is_left(self) -> None:
+        """Then it is not told."""
+        self.assertIsNone(orjson.loads(self.successResultOf(self.asked(None)))["left"])
+
+    def test_redis_is_away(self) -> None:
+        """Nothing is made up."""
+        self.limiter.away = True
+        failure = self.failureResultOf(self.asked(self.limiter.left), LimitsUnavailable)
+        self.assertEqual(failure.value.outcome, "refused:limits_unavailable/redis")
