@@ -21,6 +21,10 @@ _PROGRAMS = Path(sys.executable).parent
 TWISTD = (str(_PROGRAMS / "twistd"),)
 _OK = 200
 
+_LARGEST = "2147483647"
+_PLENTY = ("--rpm", _LARGEST, "--tpm", _LARGEST, "--concurrent", _LARGEST)
+"""Limits that are counted and never reached."""
+
 
 @frozen
 class Gateway:
@@ -43,7 +47,7 @@ class Gateway:
             most_streams=self.most_streams,
         )
         try:
-            _command(place, "create-tenant", "--name", "bench", "--allow-all-models")
+            _command(place, "create-tenant", "--name", "bench", "--allow-all-models", *_PLENTY)
             words = ["create-key", "--tenant", "bench", "--name", "bench", "--scopes", "chat"]
             key = _command(place, *words)["key"]
         except BaseException:

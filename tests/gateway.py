@@ -30,6 +30,7 @@ from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
 from neuronetz_twisted.admission.credentials import new_key
 from neuronetz_twisted.admission.verifier import hash_key
+from neuronetz_twisted.limits import LARGEST_LIMIT, Limits
 from neuronetz_twisted.stores import operator_queries
 from neuronetz_twisted.stores.embedded import EmbeddedError, EmbeddedUrls
 from neuronetz_twisted.stores.embedded.binaries import find_postgres, find_redis
@@ -46,6 +47,9 @@ CHEAP_ARGON2 = {"time_cost": 1, "memory_cost_kib": 8, "parallelism": 1}
 
 REAL_ARGON2 = {"time_cost": 3, "memory_cost_kib": 65536, "parallelism": 4}
 """The default costs (SPEC 10)."""
+
+PLENTY = Limits(rpm=LARGEST_LIMIT, tpm=LARGEST_LIMIT, concurrent=LARGEST_LIMIT)
+"""Limits that no test meets by chance."""
 
 MODEL = "llama3.2"
 START_S = 40.0
@@ -171,7 +175,11 @@ class Stack:
             known = {known.name for known in operator_queries.list_tenants(connection)}
             if name not in known:
                 operator_queries.create_tenant(
-                    connection, name, allow_all_models=allow_all_models, models=models
+                    connection,
+                    name,
+                    allow_all_models=allow_all_models,
+                    models=models,
+                    limits=PLENTY,
                 )
             operator_queries.create_key(
                 connection,
