@@ -55,7 +55,7 @@ class LimitChanges:
         if alone:
             note(
                 f"note: the tenant {owner.name!r} has no {', '.join(alone)} of its own: its keys "
-                "that have none either share the default, and what this key takes counts there too"
+                "without one share the default, and what this key takes counts there too"
             )
 
 
@@ -74,14 +74,10 @@ def in_words(record: Record, names: Mapping[str, str]) -> str | None:
     return ", ".join(words) or None
 
 
-def _tenant_option(command: Callable[..., None]) -> Callable[..., None]:
-    return click.option("--tenant", callback=existing, help="For all keys of this tenant.")(command)
-
-
-def _key_option(command: Callable[..., None]) -> Callable[..., None]:
-    return click.option(
-        "--key", "reference", callback=key_reference, help="For the key of this prefix instead."
-    )(command)
+_tenant_option = click.option("--tenant", callback=existing, help="For all keys of this tenant.")
+_key_option = click.option(
+    "--key", "reference", callback=key_reference, help="For the key of this prefix instead."
+)
 
 
 @click.command()
