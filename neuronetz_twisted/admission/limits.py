@@ -4,27 +4,18 @@ Limits hold over all processes and machines because Redis decides, never a proce
 of a tenant carry its id as hash tag, so that they live together wherever Redis spreads them.
 """
 
-from importlib.resources import files
 from uuid import UUID
 
 from attrs import frozen
 from twisted.internet.defer import Deferred
 
+from neuronetz_twisted.admission.scripts import CHECK_EPOCH, RAISE_EPOCH
 from neuronetz_twisted.errors import RedisUnavailable
-from neuronetz_twisted.seams import RedisReply, Script, ScriptRunner, Verdict
+from neuronetz_twisted.seams import RedisReply, ScriptRunner, Verdict
 from neuronetz_twisted.vocabulary import Principal
 
 _STALE = 0
 _ADMITTED = [1]
-
-
-def _load(name: str) -> Script:
-    folder = files("neuronetz_twisted.admission") / "scripts"
-    return Script(name, (folder / f"{name}.lua").read_bytes())
-
-
-ADMIT = _load("admit")
-RAISE_EPOCH = _load("raise_epoch")
 
 
 @frozen
@@ -43,7 +34,7 @@ class RedisLimiter:
         STALE means that the tenant has changed since the principal's snapshot. Fails with
         RedisUnavailable, also where the answer is none of the script's: no answer is no pass.
         """
-        answer = self._redis.script(ADMIT, [_budget_key(principal.tenant)], [principal.epoch])
+        answer = self._redis.script(CHECK_EPOCH, [_budget_key(principal.tenant)], [principal.epoch])
         return answer.addCallback(_verdict)
 
     def raise_epoch(self, tenant_id: UUID, epoch: int) -> Deferred[None]:

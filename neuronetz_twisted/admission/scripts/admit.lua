@@ -1,17 +1,110 @@
--- May this request run? One indivisible step, all or nothing (SPEC 5, 7).
+-- May this call run? One indivisible step: all that it takes, from tenant and key, or nothing
+-- (SPEC 5, 7). The same call again, while it runs, has the same answer and takes nothing twice.
 --
--- KEYS[1]  nz:{tenant}:bud, a hash; its field `epoch` is the largest that any gateway has told
--- ARGV[1]  the tenant's epoch in the snapshot that the caller's principal was made from
+-- KEYS  1 bud, 2 pend, 3 win:t, 4 win:k:<key>, 5 slots:t, 6 slots:k:<key>
+-- ARGV  1 id, 2 gen, 3 epoch of the caller's principal, 4 the tokens that the prompt may have,
+--       5 those of the first lease (0 where nothing is generated), 6 to 17 the limits
 --
--- Returns {1} for "admitted", {0, epoch} for "the tenant has changed since that snapshot".
+-- Returns {OK, tokens of the lease, the day that is charged as 20261123, figures...}; {RPM, TPM,
+-- SLOTS, DAY, MONTH or TOTAL, 0 for the tenant's or 1 for the key's, seconds after which to ask
+-- again, figures...}; {STALE, epoch}; {UNKNOWN} where the tenant has to be rebuilt first;
+-- {REFUSED} where the id was released or has ended.
 
-local STALE, ADMITTED = 0, 1
+local id, prompt, first_lease = ARGV[1], tonumber(ARGV[4]), tonumber(ARGV[5])
 
-local known = redis.call('HGET', KEYS[1], 'epoch')
-if known and tonumber(known) > tonumber(ARGV[1]) then
-  return {STALE, tonumber(known)}
+local refused = objection(ARGV[2], ARGV[3])
+if refused then
+  return refused
 end
-if known ~= ARGV[1] then
-  redis.call('HSET', KEYS[1], 'epoch', ARGV[1])
+drop_expired()
+local held = read(id)
+if held and held.state ~= OPEN then
+  return {REFUSED}
 end
-return {ADMITTED}
+
+local limits, scope = limits_from(6), scope_of(KEYS[4])
+local budgets, today, day_of_month = budgets_of(limits), date(wall_s)
+local windows = {window(KEYS[3]), window(KEYS[4])}
+local sums = spent(scope, today)
+
+local function granted(pending)
+  local day = tonumber((string.gsub(pending.day, '-', '')))
+  return answer({OK, pending.tokens - prompt, day}, limits, windows, windows, sums)
+end
+
+if held then
+  return granted(held)
+end
+
+local least = prompt + math.min(first_lease, 1)
+
+local function seconds_to_end_of(code)
+  local midnight = wall_s - wall_s % DAY_S
+  if code ~= MONTH then
+    return midnight + DAY_S - wall_s
+  end
+  -- 31 days after its first, the next month has begun.
+  local next_month = midnight + (32 - day_of_month) * DAY_S
+  local _, passed = date(next_month)
+  return next_month - (passed - 1) * DAY_S - wall_s
+end
+
+-- The budget that lasts longest first: nobody comes back in vain for one that ends earlier.
+for kind = BUDGET_KINDS, 1, -1 do
+  for level = 0, 1 do
+    local place = kind + level * BUDGET_KINDS
+    local code = DAY - 1 + kind
+    if budgets[place] >= 0 and budgets[place] - sums[place] < math.max(least, 1) then
+      return answer({code, level, seconds_to_end_of(code)}, limits, windows, windows, sums)
+    end
+  end
+end
+
+local taken = prompt + first_lease
+for level = 0, 1 do
+  -- A first lease is no larger than what a whole minute has.
+  local tpm = limits[2 + level * KINDS]
+  if tpm >= 0 then
+    taken = math.min(taken, math.max(tpm, least))
+  end
+end
+taken = math.min(taken, budget_left(budgets, sums) or taken)
+
+local why, whose, wait = nil, 0, 0
+local function refuse(code, level, seconds)
+  if seconds > wait then
+    why, whose, wait = code, level, seconds
+  end
+end
+
+for level = 0, 1 do
+  local shift, used = level * KINDS, windows[level + 1]
+  local rpm, tpm, slots = limits[1 + shift], limits[2 + shift], limits[3 + shift]
+  if rpm >= 0 and used.requests >= rpm then
+    refuse(RPM, level, seconds_until(used, 1, rpm - 1))
+  end
+  if tpm >= 0 and used.tokens + taken > tpm then
+    refuse(TPM, level, seconds_until(used, 2, tpm - taken))
+  end
+  local running_now = running(KEYS[5 + level])
+  if slots >= 0 and running_now >= slots then
+    refuse(SLOTS, level, seconds_to_end(KEYS[5 + level]))
+  end
+end
+if why then
+  return answer({why, whose, wait}, limits, windows, windows, sums)
+end
+
+local pending = unbooked(id, OPEN, scope, today, taken)
+pending.at, pending.drawn_at, pending.drawn = second, second, taken
+keep(pending)
+charge(pending, taken)
+write_charges()
+for level = 1, 2 do
+  book(windows[level], 1, taken)
+  lease(KEYS[4 + level], id)
+end
+for place in ipairs(sums) do
+  sums[place] = sums[place] + taken
+end
+return granted(pending)

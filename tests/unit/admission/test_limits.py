@@ -2,7 +2,8 @@ from uuid import UUID
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from neuronetz_twisted.admission.limits import ADMIT, RAISE_EPOCH, RedisLimiter
+from neuronetz_twisted.admission.limits import RedisLimiter
+from neuronetz_twisted.admission.scripts import CHECK_EPOCH, RAISE_EPOCH
 from neuronetz_twisted.errors import RedisUnavailable
 from neuronetz_twisted.seams import RedisReply, Verdict
 from neuronetz_twisted.vocabulary import Principal, Scope
@@ -32,7 +33,7 @@ class RedisLimiterTests(SynchronousTestCase):
         """The script is asked about the tenant's key with the snapshot's epoch."""
         self.redis.reply = [1]
         self.assertIs(self.successResultOf(self.limiter.admit("id", WHO)), Verdict.ADMITTED)
-        self.assertEqual(self.redis.scripts, [("admit", [KEY], [7])])
+        self.assertEqual(self.redis.scripts, [("check_epoch", [KEY], [7])])
 
     def test_stale(self) -> None:
         """A stale snapshot is said to be stale."""
@@ -72,7 +73,7 @@ class RedisLimiterTests(SynchronousTestCase):
 
     def test_scripts_declare_their_keys(self) -> None:
         """No script names a key of its own: Redis Cluster has to know them all."""
-        for script in (ADMIT, RAISE_EPOCH):
+        for script in (CHECK_EPOCH, RAISE_EPOCH):
             code = b"\n".join(
                 line for line in script.source.splitlines() if not line.startswith(b"--")
             )

@@ -1,0 +1,210 @@
+"""What the scripts of admission answer: integers on the wire, values here. Pure (SPEC 7).
+
+Whatever is not as a script answers is no pass: it is taken as if Redis had not answered at all.
+"""
+
+from collections.abc import Sequence
+from enum import IntEnum
+
+from attrs import frozen
+
+from neuronetz_twisted.errors import RedisUnavailable
+from neuronetz_twisted.seams import RedisReply
+
+
+class Code(IntEnum):
+    """The first integer of every answer, as in `scripts/parts/clock.lua`."""
+
+    OK = 1
+    STALE = 2
+    UNKNOWN = 3
+    REFUSED = 4
+    RPM = 10
+    TPM = 11
+    SLOTS = 12
+    DAY = 20
+    MONTH = 21
+    TOTAL = 22
+    GONE = 30
+
+
+LIMITS = {
+    Code.RPM: "requests",
+    Code.TPM: "tokens",
+    Code.SLOTS: "concurrency",
+    Code.DAY: "day",
+    Code.MONTH: "month",
+    Code.TOTAL: "total",
+}
+"""What was reached, as clients read it (SPEC 8)."""
+
+_LEVELS = ("tenant", "key")
+_PERIODS = (None, "day", "month", "total")
+_FIGURES = 7
+
+
+@frozen
+class Figures:
+    """What a caller has left, of the level that has least; a limit of -1 is none.
+
+    `period` is that of the budget with least left, None without a budget. `now_s` is Redis' clock,
+    in seconds since 1970.
+    """
+
+    limit_requests: int
+    remaining_requests: int
+    limit_tokens: int
+    remaining_tokens: int
+    period: str | None
+    remaining_budget: int
+    now_s: int
+
+
+@frozen
+class Granted:
+    """The call may run, with `lease` output tokens at first.
+
+    `day` is the UTC day whose budgets it is charged to, as `2026-11-23`: Redis' clock says which.
+    """
+
+    lease: int
+    day: str
+    figures: Figures
+
+
+@frozen
+class Refused:
+    """A limit is reached: which, at which level, and after how many seconds to ask again."""
+
+    code: Code
+    level: str
+    retry_after_s: int
+    figures: Figures
+
+
+@frozen
+class Stale:
+    """The tenant has changed since the caller's principal was read; `epoch` is its newest."""
+
+    epoch: int
+
+
+@frozen
+class Unknown:
+    """Redis knows nothing of the tenant in this generation: it has to be rebuilt first."""
+
+
+@frozen
+class Released:
+    """The id was given up, or has ended, before this admission arrived."""
+
+
+@frozen
+class Counted:
+    """The list or page may be read."""
+
+    figures: Figures
+
+
+@frozen
+class Extended:
+    """The call has `total` tokens now; no more than it had means that the budget has none left."""
+
+    total: int
+
+
+@frozen
+class Gone:
+    """Redis has no such call (yet, after a loss)."""
+
+
+@frozen
+class Done:
+    """The script did what it was asked."""
+
+
+def admitted(reply: RedisReply) -> Granted | Refused | Stale | Unknown | Released:
+    """What `admit` answered. Raises `RedisUnavailable` for anything else."""
+    match _integers(reply):
+        case [Code.OK, lease, day, *figures]:
+            return Granted(lease, _day(day), _figures(figures))
+        case [Code.REFUSED]:
+            return Released()
+        case numbers:
+            return _not_granted(numbers)
+
+
+def counted(reply: RedisReply) -> Counted | Refused | Stale | Unknown:
+    """What `count` answered. Raises `RedisUnavailable` for anything else."""
+    match _integers(reply):
+        case [Code.OK, *figures]:
+            return Counted(_figures(figures))
+        case numbers:
+            return _not_granted(numbers)
+
+
+def extended(reply: RedisReply) -> Extended | Gone | Unknown:
+    """What `extend` answered. Raises `RedisUnavailable` for anything else."""
+    match _integers(reply):
+        case [Code.OK, total]:
+            return Extended(total)
+        case numbers:
+            return _not_extended(numbers)
+
+
+def done(reply: RedisReply) -> Done | Gone | Unknown:
+    """What settle, release, heartbeat, flushed and rebuild answered.
+
+    Only the first two are ever `Gone`. Raises `RedisUnavailable` for anything else.
+    """
+    match _integers(reply):
+        case [Code.OK]:
+            return Done()
+        case numbers:
+            return _not_extended(numbers)
+
+
+def _not_granted(numbers: Sequence[int]) -> Refused | Stale | Unknown:
+    match numbers:
+        case [Code.STALE, epoch]:
+            return Stale(epoch)
+        case [Code.UNKNOWN]:
+            return Unknown()
+        case [code, (0 | 1) as level, retry_after_s, *figures] if code in LIMITS:
+            return Refused(Code(code), _LEVELS[level], retry_after_s, _figures(figures))
+        case _:
+            raise _strange()
+
+
+def _not_extended(numbers: Sequence[int]) -> Gone | Unknown:
+    match numbers:
+        case [Code.GONE]:
+            return Gone()
+        case [Code.UNKNOWN]:
+            return Unknown()
+        case _:
+            raise _strange()
+
+
+def _figures(numbers: Sequence[int]) -> Figures:
+    if len(numbers) != _FIGURES or not 0 <= numbers[4] < len(_PERIODS):
+        raise _strange()
+    requests, left_requests, tokens, left_tokens, period, left_budget, now_s = numbers
+    return Figures(
+        requests, left_requests, tokens, left_tokens, _PERIODS[period], left_budget, now_s
+    )
+
+
+def _day(number: int) -> str:
+    text = f"{number:08}"
+    return f"{text[:4]}-{text[4:6]}-{text[6:]}"
+
+
+def _integers(reply: RedisReply) -> list[int]:
+    if isinstance(reply, list) and all(type(number) is int for number in reply):
+        return reply
+    raise _strange()
+
+
+def _strange() -> RedisUnavailable:
+    return RedisUnavailable("Redis did not answer as the script does")

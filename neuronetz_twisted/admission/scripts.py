@@ -1,0 +1,37 @@
+"""The scripts of limits, each as the one text that Redis runs as one indivisible step (SPEC 7).
+
+A script is put together from shared parts, the clock before all others, and ends with a file of its
+own, whose head says what keys and arguments it takes and what it answers. Limits hold over all
+processes and machines because Redis decides, never a process of ours.
+
+The first line makes Redis judge the whole script before it begins: without memory to write in, it
+is refused and nothing is half done. Those that end calls run all the same.
+"""
+
+from importlib.resources import files
+
+from neuronetz_twisted.seams import Script
+
+_FOLDER = files("neuronetz_twisted.admission") / "scripts"
+_FIRST_LINE = b"#!lua\n"
+_FIRST_LINE_OF_ENDS = b"#!lua flags=allow-oom\n"
+
+
+def _load(name: str, *parts: str, first_line: bytes = _FIRST_LINE) -> Script:
+    texts = [(_FOLDER / "parts" / f"{part}.lua").read_bytes() for part in parts]
+    texts.append((_FOLDER / f"{name}.lua").read_bytes())
+    return Script(name, first_line + b"\n".join(texts))
+
+
+ADMIT = _load("admit", "clock", "windows", "budgets", "pendings", "limits", "slots")
+CHECK_EPOCH = _load("check_epoch")
+COUNT = _load("count", "clock", "windows", "budgets", "limits")
+EXTEND = _load("extend", "clock", "windows", "budgets", "pendings", "limits")
+HEARTBEAT = _load("heartbeat", "clock", "budgets", "pendings", "slots")
+RAISE_EPOCH = _load("raise_epoch")
+REBUILD = _load("rebuild", "clock", "budgets")
+FLUSHED = _load("flushed", "clock", "budgets", "pendings", first_line=_FIRST_LINE_OF_ENDS)
+RELEASE = _load(
+    "release", "clock", "windows", "budgets", "pendings", first_line=_FIRST_LINE_OF_ENDS
+)
+SETTLE = _load("settle", "clock", "windows", "budgets", "pendings", first_line=_FIRST_LINE_OF_ENDS)

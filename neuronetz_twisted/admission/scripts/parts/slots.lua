@@ -1,0 +1,29 @@
+-- Slots: leases of calls that run now, which their gateway renews (SPEC 7).
+--
+-- A sorted set: id -> the millisecond at which its lease ends.
+
+local SLOT_MS = 30000
+local SLOTS_MS = 120000
+local MOST_ENDED = 20
+
+-- The leases that run; some of those that have ended go.
+local function running(key)
+  local live = redis.call('ZCOUNT', key, string.format('(%.0f', now), '+inf')
+  local ended = redis.call('ZCARD', key) - live
+  if ended > 0 then
+    redis.call('ZREMRANGEBYRANK', key, 0, math.min(ended, MOST_ENDED) - 1)
+  end
+  return live
+end
+
+local function lease(key, id)
+  redis.call('ZADD', key, now + SLOT_MS, id)
+  redis.call('PEXPIRE', key, SLOTS_MS)
+end
+
+-- The seconds until the first of the running leases ends, unless it is renewed.
+local function seconds_to_end(key)
+  local first = redis.call('ZRANGE', key, string.format('(%.0f', now), '+inf', 'BYSCORE',
+    'LIMIT', 0, 1, 'WITHSCORES')
+  return first[2] and math.ceil((first[2] - now) / 1000) or 1
+end
