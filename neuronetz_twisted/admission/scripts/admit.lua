@@ -25,11 +25,11 @@ end
 local limits, scope = limits_from(6), scope_of(KEYS[4])
 local budgets, today, day_of_month = budgets_of(limits), date(wall_s)
 local windows = {window(KEYS[3]), window(KEYS[4])}
-local sums = spent(scope, today)
+local used = spent(scope, today)
 
 local function granted(pending)
   local day = tonumber((string.gsub(pending.day, '-', '')))
-  return answer({OK, pending.tokens - prompt, day}, limits, windows, windows, sums)
+  return answer({OK, pending.tokens - prompt, day}, limits, windows, windows, used)
 end
 
 if held then
@@ -54,8 +54,8 @@ for kind = BUDGET_KINDS, 1, -1 do
   for level = 0, 1 do
     local place = kind + level * BUDGET_KINDS
     local code = DAY - 1 + kind
-    if budgets[place] >= 0 and budgets[place] - sums[place] < math.max(least, 1) then
-      return answer({code, level, seconds_to_end_of(code)}, limits, windows, windows, sums)
+    if budgets[place] >= 0 and budgets[place] - used[place] < math.max(least, 1) then
+      return answer({code, level, seconds_to_end_of(code)}, limits, windows, windows, used)
     end
   end
 end
@@ -68,7 +68,7 @@ for level = 0, 1 do
     taken = math.min(taken, math.max(tpm, least))
   end
 end
-taken = math.min(taken, budget_left(budgets, sums) or taken)
+taken = math.min(taken, budget_left(budgets, used) or taken)
 
 local why, whose, wait = nil, 0, 0
 local function refuse(code, level, seconds)
@@ -77,34 +77,39 @@ local function refuse(code, level, seconds)
   end
 end
 
+local leases = {}
 for level = 0, 1 do
-  local shift, used = level * KINDS, windows[level + 1]
+  local shift, booked = level * KINDS, windows[level + 1]
   local rpm, tpm, slots = limits[1 + shift], limits[2 + shift], limits[3 + shift]
-  if rpm >= 0 and used.requests >= rpm then
-    refuse(RPM, level, seconds_until(used, 1, rpm - 1))
+  if rpm >= 0 and booked.requests >= rpm then
+    refuse(RPM, level, seconds_until(booked, 1, rpm - 1))
   end
-  if tpm >= 0 and used.tokens + taken > tpm then
-    refuse(TPM, level, seconds_until(used, 2, tpm - taken))
+  if tpm >= 0 and booked.tokens + taken > tpm then
+    refuse(TPM, level, seconds_until(booked, 2, tpm - taken))
   end
-  local running_now = running(KEYS[5 + level])
-  if slots >= 0 and running_now >= slots then
+  leases[level + 1] = running(KEYS[5 + level])
+  if slots >= 0 and leases[level + 1] >= slots then
     refuse(SLOTS, level, seconds_to_end(KEYS[5 + level]))
   end
 end
 if why then
-  return answer({why, whose, wait}, limits, windows, windows, sums)
+  return answer({why, whose, wait}, limits, windows, windows, used)
 end
 
 local pending = unbooked(id, OPEN, scope, today, taken)
 pending.at, pending.drawn_at, pending.drawn = second, second, taken
-keep(pending)
 charge(pending, taken)
-write_charges()
+keep(pending)
+write_pendings()
 for level = 1, 2 do
+  local slots = KEYS[4 + level]
+  lease(slots, id)
+  if windows[level].fresh or leases[level] == 0 then
+    tidy(slots)
+  end
   book(windows[level], 1, taken)
-  lease(KEYS[4 + level], id)
 end
-for place in ipairs(sums) do
-  sums[place] = sums[place] + taken
+for place in ipairs(used) do
+  used[place] = used[place] + taken
 end
 return granted(pending)

@@ -13,22 +13,22 @@ local refused = objection(ARGV[1], ARGV[2])
 if refused then
   return refused
 end
-local limits, sums = limits_from(3), spent(scope_of(KEYS[3]), (date(wall_s)))
+local limits, used = limits_from(3), spent(scope_of(KEYS[3]), (date(wall_s)))
 local lists, windows = {window(KEYS[2]), window(KEYS[3])}, {window(KEYS[4]), window(KEYS[5])}
 
 local whose, wait = 0, 0
 for level = 0, 1 do
-  local rpm, used = limits[1 + level * KINDS], lists[level + 1]
-  if rpm >= 0 and used.requests >= rpm then
-    local seconds = seconds_until(used, 1, rpm - 1)
+  local rpm, list = limits[1 + level * KINDS], lists[level + 1]
+  if rpm >= 0 and list.requests >= rpm then
+    local seconds = seconds_until(list, 1, rpm - 1)
     if seconds > wait then
       whose, wait = level, seconds
     end
   end
 end
 if wait > 0 then
-  return answer({RPM, whose, wait}, limits, lists, windows, sums)
+  return answer({RPM, whose, wait}, limits, lists, windows, used)
 end
 book(lists[1], 1, 0)
 book(lists[2], 1, 0)
-return answer({OK}, limits, lists, windows, sums)
+return answer({OK}, limits, lists, windows, used)

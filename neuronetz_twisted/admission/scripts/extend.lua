@@ -28,9 +28,9 @@ if more > 0 then
   pending.drawn_at = second
   pending.tokens = pending.tokens + more
   charge(pending, more)
-  write_charges()
   book(window(KEYS[3]), 0, more)
   book(window(KEYS[4]), 0, more)
 end
 keep(pending)
+write_pendings()
 return {OK, pending.tokens}

@@ -18,7 +18,7 @@ for place = 3, last_id do
   end
   bury(ARGV[place])
 end
-write_charges()
+write_pendings()
 take_ledger(last_id + 1)
 
 -- A look at a few fields each time: those of days that are long over go.

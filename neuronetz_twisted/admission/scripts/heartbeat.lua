@@ -30,5 +30,8 @@ for place = 2, #ARGV, 5 do
     end
   end
 end
-write_charges()
+for place = 3, #KEYS do
+  tidy(KEYS[place])
+end
+write_pendings()
 return {OK}

@@ -19,7 +19,7 @@ if pending and pending.state == OPEN then
     give_back(window(KEYS[place]), pending.drawn_at, 0, pending.drawn)
   end
   charge(pending, -pending.tokens)
-  write_charges()
 end
 bury(id)
+write_pendings()
 return {OK}

@@ -28,8 +28,8 @@ if pending.state == OPEN then
     end
   end
   charge(pending, more)
-  write_charges()
   pending.state, pending.tokens = SETTLED, cost
   keep(pending)
+  write_pendings()
 end
 return {OK}

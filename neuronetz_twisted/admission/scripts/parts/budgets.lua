@@ -18,29 +18,34 @@ local function terms(scope, day)
   }
 end
 
+-- The sums of pendings that have been read.
+local sums = {}
+
 -- What counts for the six budgets, in the order in which they are told: ledger and pendings.
 local function spent(scope, day)
-  local fields = {}
+  local counted, fields = {}, {}
   for _, whose in ipairs({'t', scope}) do
     for _, term in ipairs(terms(whose, day)) do
+      counted[#counted + 1] = term
       fields[#fields + 1] = 'base:' .. term
       fields[#fields + 1] = 'sum:' .. term
     end
   end
   local kept, all = redis.call('HMGET', KEYS[1], unpack(fields)), {}
-  for place = 1, #kept, 2 do
-    all[#all + 1] = (tonumber(kept[place]) or 0) + (tonumber(kept[place + 1]) or 0)
+  for place, term in ipairs(counted) do
+    sums[term] = tonumber(kept[2 * place]) or 0
+    all[place] = (tonumber(kept[2 * place - 1]) or 0) + sums[term]
   end
   return all
 end
 
 -- The least that any of six budgets has left, and its kind: 1 day, 2 month, 3 all time; nil and 0
 -- where none is set.
-local function budget_left(budgets, sums)
+local function budget_left(budgets, used)
   local least, kind = nil, 0
   for place, budget in ipairs(budgets) do
-    if budget >= 0 and (not least or budget - sums[place] < least) then
-      least, kind = budget - sums[place], (place - 1) % BUDGET_KINDS + 1
+    if budget >= 0 and (not least or budget - used[place] < least) then
+      least, kind = budget - used[place], (place - 1) % BUDGET_KINDS + 1
     end
   end
   return least, kind

@@ -4,7 +4,8 @@
 --          largest that any gateway has told; `clock` and `offset`, in milliseconds
 --
 -- `now` (ms) and `second` are Redis' own time, made to go on where Redis' clock steps back, so that
--- windows and leases neither freeze nor end early. Dates are those of the clock as it stands:
+-- windows and leases neither freeze nor end early. It is noted once a second: so no second ever comes
+-- again, and a lease may last a second longer. Dates are those of the clock as it stands:
 -- a year that was wrong for a moment must not stay.
 
 -- As in admission/answers.py.
@@ -22,10 +23,11 @@ if now < clock then
   offset = offset + clock - now
   now = clock
   redis.call('HSET', KEYS[1], 'offset', offset)
-elseif now > clock then
-  redis.call('HSET', KEYS[1], 'clock', now)
 end
 local second = math.floor(now / 1000)
+if second > math.floor(clock / 1000) then
+  redis.call('HSET', KEYS[1], 'clock', now)
+end
 
 -- The date of a second since 1970, UTC, as text and as its day of the month (Howard Hinnant's
 -- civil_from_days).

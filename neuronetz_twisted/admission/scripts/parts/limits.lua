@@ -28,8 +28,8 @@ end
 
 -- An answer: `head`, then limit and rest of requests, limit and rest of tokens, kind and rest of
 -- the budget with least left, and Redis' time in seconds.
-local function answer(head, limits, requests, tokens, sums)
-  local left, kind = budget_left(budgets_of(limits), sums)
+local function answer(head, limits, requests, tokens, used)
+  local left, kind = budget_left(budgets_of(limits), used)
   local limit, rest = tighter(limits[1], requests[1].requests, limits[1 + KINDS], requests[2].requests)
   head[#head + 1], head[#head + 2] = limit, rest
   limit, rest = tighter(limits[2], tokens[1].tokens, limits[2 + KINDS], tokens[2].tokens)

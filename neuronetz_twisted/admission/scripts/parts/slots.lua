@@ -6,18 +6,21 @@ local SLOT_MS = 30000
 local SLOTS_MS = 120000
 local MOST_ENDED = 20
 
--- The leases that run; some of those that have ended go.
+-- How many leases run.
 local function running(key)
-  local live = redis.call('ZCOUNT', key, string.format('(%.0f', now), '+inf')
-  local ended = redis.call('ZCARD', key) - live
-  if ended > 0 then
-    redis.call('ZREMRANGEBYRANK', key, 0, math.min(ended, MOST_ENDED) - 1)
-  end
-  return live
+  return redis.call('ZCOUNT', key, string.format('(%.0f', now), '+inf')
 end
 
 local function lease(key, id)
   redis.call('ZADD', key, now + SLOT_MS, id)
+end
+
+-- What is due once a second, and when the first lease was made: some of those that have ended go.
+local function tidy(key)
+  local ended = redis.call('ZCOUNT', key, '-inf', now)
+  if ended > 0 then
+    redis.call('ZREMRANGEBYRANK', key, 0, math.min(ended, MOST_ENDED) - 1)
+  end
   redis.call('PEXPIRE', key, SLOTS_MS)
 end
 

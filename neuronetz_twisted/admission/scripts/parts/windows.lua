@@ -12,17 +12,30 @@ local function pair(text)
   return tonumber(requests), tonumber(tokens)
 end
 
-local function write(window, at, requests, tokens)
-  redis.call('HSET', window.key, 'at', window.at, 'requests', window.requests,
-    'tokens', window.tokens, at % SPAN_S, string.format('%.0f %.0f', requests, tokens))
-  redis.call('PEXPIRE', window.key, WINDOW_MS)
+-- What is booked in one second of the window.
+local function booked(window, at)
+  return pair(at == second and window.newest or redis.call('HGET', window.key, at % SPAN_S))
 end
 
--- Read a window as of this second; what is older leaves it.
+local function write(window, at, requests, tokens)
+  local text = string.format('%.0f %.0f', requests, tokens)
+  redis.call('HSET', window.key, 'at', second, 'requests', window.requests,
+    'tokens', window.tokens, at % SPAN_S, text)
+  if at == second then
+    window.newest = text
+  end
+  if window.fresh then
+    redis.call('PEXPIRE', window.key, WINDOW_MS)
+    window.fresh = false
+  end
+end
+
+-- Read a window as of this second; what is older leaves it. It is fresh where nothing has been
+-- booked in this second.
 local function window(key)
-  local kept = redis.call('HMGET', key, 'at', 'requests', 'tokens')
+  local kept = redis.call('HMGET', key, 'at', 'requests', 'tokens', second % SPAN_S)
   local at = tonumber(kept[1])
-  local found = {key = key, at = second, requests = 0, tokens = 0}
+  local found = {key = key, requests = 0, tokens = 0, newest = '0 0', fresh = at ~= second}
   if not at then
     return found
   end
@@ -31,7 +44,9 @@ local function window(key)
     return found
   end
   found.requests, found.tokens = tonumber(kept[2]), tonumber(kept[3])
-  if second > at then
+  if second == at then
+    found.newest = kept[4]
+  else
     local places = {}
     for passed = at + 1, second do
       places[#places + 1] = passed % SPAN_S
@@ -48,7 +63,7 @@ end
 
 -- Book in this second.
 local function book(window, requests, tokens)
-  local booked_requests, booked_tokens = pair(redis.call('HGET', window.key, second % SPAN_S))
+  local booked_requests, booked_tokens = booked(window, second)
   window.requests, window.tokens = window.requests + requests, window.tokens + tokens
   write(window, second, booked_requests + requests, booked_tokens + tokens)
 end
@@ -59,7 +74,7 @@ local function give_back(window, at, requests, tokens)
   if second - at >= SPAN_S then
     return
   end
-  local booked_requests, booked_tokens = pair(redis.call('HGET', window.key, at % SPAN_S))
+  local booked_requests, booked_tokens = booked(window, at)
   requests, tokens = math.min(requests, booked_requests), math.min(tokens, booked_tokens)
   if requests == 0 and tokens == 0 then
     return
@@ -73,13 +88,16 @@ end
 local function seconds_until(window, which, most)
   local kept, fields = {}, redis.call('HGETALL', window.key)
   for place = 1, #fields, 2 do
-    kept[fields[place]] = fields[place + 1]
+    kept[tonumber(fields[place]) or 0.5] = fields[place + 1]
   end
   local left = which == 1 and window.requests or window.tokens
   for at = second - SPAN_S + 1, second do
-    left = left - select(which, pair(kept[tostring(at % SPAN_S)]))
-    if left <= most then
-      return at + SPAN_S - second
+    local text = kept[at % SPAN_S]
+    if text then
+      left = left - select(which, pair(text))
+      if left <= most then
+        return at + SPAN_S - second
+      end
     end
   end
   return SPAN_S
