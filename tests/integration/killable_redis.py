@@ -17,10 +17,14 @@ from tests.waiting import until
 
 
 class KillableRedis:
-    """A real server on a Unix socket in a directory of its own, without anything on disk."""
+    """A real server on a Unix socket in a directory of its own, without anything on disk.
 
-    def __init__(self, password: str = "") -> None:
+    `extra` is more of its configuration, in lines.
+    """
+
+    def __init__(self, password: str = "", extra: str = "") -> None:
         self.password = password
+        self._extra = extra
         self._home = Path(tempfile.mkdtemp(prefix="nz-redis-"))
         self._socket = self._home / "redis.sock"
         self._process: subprocess.Popen[bytes] | None = None
@@ -59,7 +63,7 @@ class KillableRedis:
     def _spawn(self) -> None:
         config = (
             f"port 0\nunixsocket {self._socket}\nunixsocketperm 700\n"
-            f"dir {self._home}\nsave ''\nappendonly no\nlogfile redis.log\n"
+            f"dir {self._home}\nsave ''\nappendonly no\nlogfile redis.log\n{self._extra}"
         )
         if self.password:
             config += f"requirepass {self.password}\n"
