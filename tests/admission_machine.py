@@ -137,9 +137,7 @@ class AdmissionMachine(RuleBasedStateMachine):
         """Tell Redis all again; twice, since each gateway does."""
         lines = self.lines()
         for _ in PROCESSES:
-            self.same(
-                self.tenant.rebuild(lines), self.model.rebuild(lines, gen=self.tenant.gen)
-            )
+            self.same(self.tenant.rebuild(lines), self.model.rebuild(lines, gen=self.tenant.gen))
         for gateway in self.gateways.values():
             self.beat(gateway.calls)
 

@@ -1,7 +1,7 @@
 """What Redis should know of one tenant and answer, in plain Python: the oracle of the scripts.
 
-It keeps no running totals and forgets nothing before its time: each answer is counted anew from what
-happened. Its methods answer with the integers that the scripts have to answer with.
+It keeps no running totals and forgets nothing before its time: each answer is counted anew from
+what happened. Its methods answer with the integers that the scripts have to answer with.
 """
 
 import math
@@ -194,8 +194,8 @@ class Model:
                 self.slots[scope][call_id] = self.now() + SLOT_MS
         elif pending.state != "running":
             return [REFUSED]
-        day = int(pending.day.replace("-", ""))
-        return [OK, pending.tokens - prompt, day, *self.figures(key)]
+        number = int(pending.day.replace("-", ""))
+        return [OK, pending.tokens - prompt, number, *self.figures(key)]
 
     def full(self, scopes: Sequence[str], taken: int) -> list[int] | None:
         """The limit that takes longest to have room again, of those that have none."""

@@ -8,7 +8,7 @@ import socket
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from attrs import define, field, frozen
+from attrs import astuple, define, field, frozen
 from hiredis import HiredisError, Reader, pack_command
 
 from neuronetz_twisted.admission import scripts
@@ -100,7 +100,7 @@ REAL = ScriptSet(
     release=scripts.RELEASE,
     settle=scripts.SETTLE,
 )
-TIMED = ScriptSet(**{name: on_test_clock(getattr(REAL, name)) for name in ScriptSet.__slots__[:8]})
+TIMED = ScriptSet(*(on_test_clock(script) for script in astuple(REAL, recurse=False)))
 
 
 @frozen(kw_only=True)
@@ -116,6 +116,11 @@ class Beat:
 
 Line = tuple[str, str, str, int]
 """Of the ledger: scope, period, first day, tokens."""
+
+
+def words(lines: Iterable[Line]) -> list[RedisArgument]:
+    """Lines of the ledger as arguments."""
+    return [word for line in lines for word in line]
 
 
 @define
@@ -182,12 +187,12 @@ class TenantScripts:
 
     def flushed(self, ids: Sequence[str], lines: Iterable[Line]) -> list[int]:
         """Say what the ledger has now."""
-        args = (self.gen, len(ids), *ids, *(word for line in lines for word in line))
+        args = [self.gen, len(ids), *ids, *words(lines)]
         return self.run(self.scripts.flushed, self.two(), args)
 
     def rebuild(self, lines: Iterable[Line]) -> list[int]:
         """Say what the ledger has, after a loss."""
-        args = (self.gen, *(word for line in lines for word in line))
+        args = [self.gen, *words(lines)]
         return self.run(self.scripts.rebuild, self.two(), args)
 
     def count(self, key: str = "a") -> list[int]:

@@ -65,7 +65,7 @@ class ScriptTests(ScriptTestCase):
     def known_tenant(self, scripts: ScriptSet) -> TenantScripts:
         """A tenant whose ledger is empty."""
         tenant = TenantScripts(self.session, str(uuid4()), scripts)
-        self.now_s = NOON_S
+        self.now_s = float(NOON_S)
         self.session.set_clock(NOON_S * 1000)
         self.assertEqual(tenant.rebuild([]), [OK])
         return tenant
@@ -232,7 +232,7 @@ class ScriptTests(ScriptTestCase):
         self.assertEqual(tenant.admit("3")[0], OK)
 
     def test_nobody_speaks_for_it(self) -> None:
-        """A pending without a heartbeat counts for 15 minutes, a settled one until it is flushed."""
+        """A pending without a heartbeat counts 15 minutes, a settled one until it is flushed."""
         tenant = self.known_tenant(TIMED)
         tenant.limits["t"] = (-1, -1, -1, -1, -1, 1000)
         tenant.admit("dead", prompt=100, lease=100)
@@ -336,7 +336,8 @@ class KeyTests(ScriptTestCase):
                 keys = words[1:] if name in ("DEL", "UNLINK") else words[1:2]
                 self.assertLessEqual(set(keys), given, line)
         self.assertGreaterEqual(
-            set(seen), {"HMGET", "HSET", "HGET", "HDEL", "ZADD", "ZREM", "HSCAN", "PEXPIRE", "UNLINK"}
+            set(seen),
+            {"HMGET", "HSET", "HGET", "HDEL", "ZADD", "ZREM", "HSCAN", "PEXPIRE", "UNLINK"},
         )
 
 

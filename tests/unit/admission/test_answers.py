@@ -1,5 +1,5 @@
-from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -22,7 +22,6 @@ from neuronetz_twisted.admission.answers import (
     extended,
 )
 from neuronetz_twisted.errors import RedisUnavailable
-from neuronetz_twisted.seams import RedisReply
 
 NUMBERS = [60, 59, 1000, 700, 2, 5000, 1763900000]
 FIGURES = Figures(60, 59, 1000, 700, "month", 5000, 1763900000)
@@ -31,7 +30,7 @@ FIGURES = Figures(60, 59, 1000, 700, "month", 5000, 1763900000)
 class AnswerTests(SynchronousTestCase):
     def test_granted(self) -> None:
         """An admission has its lease, its day, and what is left."""
-        reply: RedisReply = [1, 256, 20261123, *NUMBERS]
+        reply = [1, 256, 20261123, *NUMBERS]
         self.assertEqual(admitted(reply), Granted(256, "2026-11-23", FIGURES))
 
     def test_refused(self) -> None:
@@ -39,7 +38,7 @@ class AnswerTests(SynchronousTestCase):
         words = {10: Code.RPM, 11: Code.TPM, 12: Code.SLOTS, 20: Code.DAY, 21: Code.MONTH}
         for number, code in (words | {22: Code.TOTAL}).items():
             for level, name in ((0, "tenant"), (1, "key")):
-                reply: RedisReply = [number, level, 7, *NUMBERS]
+                reply = [number, level, 7, *NUMBERS]
                 self.assertEqual(admitted(reply), Refused(code, name, 7, FIGURES))
 
     def test_no_admission(self) -> None:
@@ -75,20 +74,19 @@ class AnswerTests(SynchronousTestCase):
 
     def test_strange(self) -> None:
         """An answer that is none of the script's is no pass."""
-        strange: list[RedisReply] = [None, 1, b"OK", [], [b"1"], [[1]], [True], [0], [5], [1.0]]
+        strange: list[Any] = [None, 1, b"OK", [], [b"1"], [[1]], [True], [0], [5], [1.0]]
         strange += [[1, 256, 20261123], [1, 256, 20261123, *NUMBERS, 0], [2], [2, 1, 1], [3, 3]]
         strange += [[1, *NUMBERS[:4], 4, 0, 0], [1, *NUMBERS[:4], -1, 0, 0], [10, 2, 3, *NUMBERS]]
         strange += [[13, 0, 3, *NUMBERS], [4, 4], [30, 1]]
-        readers: list[Callable[[RedisReply], object]] = [admitted, counted, extended, done]
         for reply in strange:
-            for read in readers:
+            for read in (admitted, counted, extended, done):
                 with self.assertRaises(RedisUnavailable):
                     read(reply)
 
     def test_codes(self) -> None:
         """Scripts and values have the same codes."""
         clock = Path(answers.__file__).parent / "scripts" / "parts" / "clock.lua"
-        found = {}
+        found: dict[str, int] = {}
         for line in clock.read_text(encoding="utf-8").splitlines():
             if line.startswith(("local OK", "local RPM")):
                 names, numbers = line.removeprefix("local ").split(" = ")

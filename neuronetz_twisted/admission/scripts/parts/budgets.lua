@@ -12,10 +12,15 @@ local function scope_of(name)
 end
 
 -- The terms that a call of this day counts for, of one scope.
+local made = {}
 local function terms(scope, day)
-  return {
-    scope .. ':day:' .. day, scope .. ':month:' .. string.sub(day, 1, 8) .. '01', scope .. ':total',
-  }
+  local name = scope .. day
+  if not made[name] then
+    made[name] = {
+      scope .. ':day:' .. day, scope .. ':month:' .. string.sub(day, 1, 8) .. '01', scope .. ':total',
+    }
+  end
+  return made[name]
 end
 
 -- The sums of pendings that have been read.

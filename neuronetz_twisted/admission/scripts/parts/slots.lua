@@ -8,7 +8,7 @@ local MOST_ENDED = 20
 
 -- How many leases run.
 local function running(key)
-  return redis.call('ZCOUNT', key, string.format('(%.0f', now), '+inf')
+  return redis.call('ZCOUNT', key, now + 1, '+inf')
 end
 
 local function lease(key, id)
@@ -26,7 +26,6 @@ end
 
 -- The seconds until the first of the running leases ends, unless it is renewed.
 local function seconds_to_end(key)
-  local first = redis.call('ZRANGE', key, string.format('(%.0f', now), '+inf', 'BYSCORE',
-    'LIMIT', 0, 1, 'WITHSCORES')
+  local first = redis.call('ZRANGE', key, now + 1, '+inf', 'BYSCORE', 'LIMIT', 0, 1, 'WITHSCORES')
   return first[2] and math.ceil((first[2] - now) / 1000) or 1
 end
