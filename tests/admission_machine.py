@@ -71,6 +71,11 @@ class Admitted:
     taken: int
     call: Running
 
+    @property
+    def held(self) -> int:
+        """The tokens that a minute holds for it at least."""
+        return self.taken if self.call.cost is None else min(self.taken, self.call.cost)
+
 
 class AdmissionMachine(RuleBasedStateMachine):
     """What is used is never more than Redis thinks, and at rest it is the same."""
@@ -336,7 +341,7 @@ class AdmissionMachine(RuleBasedStateMachine):
             rpm, tpm, slots, *budgets = self.model.limits_of(scope)
             mine = [one for one in minute if scope in ("t", one.key)]
             assert rpm < 0 or len(mine) + 1 <= rpm, "too many requests in a minute"
-            tokens = sum(min(one.taken, one.call.cost or one.taken) for one in mine)
+            tokens = sum(one.held for one in mine)
             assert tpm < 0 or tokens + call.reserved <= tpm, "too many tokens in a minute"
             running = [one for one in self.running().values() if scope in ("t", one.key)]
             assert slots < 0 or len(running) + 1 <= slots, "too many calls at once"

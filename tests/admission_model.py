@@ -331,8 +331,9 @@ class Model:
 
     def rebuild(self, lines: Iterable[Line], *, gen: str) -> list[int]:
         """Begin a generation, or hear more of the ledger."""
-        self.now()
+        now = self.now()
         if self.gen is not None and gen != self.gen:
+            self.clock = now
             self.pendings.clear()
             self.base.clear()
         self.gen = gen

@@ -158,13 +158,20 @@ class TenantScripts:
 
     def admit(self, call_id: str, key: str = "a", prompt: int = 10, lease: int = 20) -> list[int]:
         """Ask for a call."""
-        args = (call_id, self.gen, self.epoch, prompt, lease, *self.limits_of(key))
+        args: list[RedisArgument] = [
+            call_id,
+            self.gen,
+            self.epoch,
+            prompt,
+            lease,
+            *self.limits_of(key),
+        ]
         return self.run(self.scripts.admit, self.six(key), args)
 
     def extend(self, call_id: str, key: str, total: int) -> list[int]:
         """Ask for more tokens."""
         limits = self.limits_of(key)
-        args = (call_id, self.gen, total, *limits[3:6], *limits[9:])
+        args: list[RedisArgument] = [call_id, self.gen, total, *limits[3:6], *limits[9:]]
         return self.run(self.scripts.extend, self.six(key)[:4], args)
 
     def settle(self, call_id: str, key: str, cost: int) -> list[int]:
@@ -187,18 +194,18 @@ class TenantScripts:
 
     def flushed(self, ids: Sequence[str], lines: Iterable[Line]) -> list[int]:
         """Say what the ledger has now."""
-        args = [self.gen, len(ids), *ids, *words(lines)]
+        args: list[RedisArgument] = [self.gen, len(ids), *ids, *words(lines)]
         return self.run(self.scripts.flushed, self.two(), args)
 
     def rebuild(self, lines: Iterable[Line]) -> list[int]:
         """Say what the ledger has, after a loss."""
-        args = [self.gen, *words(lines)]
+        args: list[RedisArgument] = [self.gen, *words(lines)]
         return self.run(self.scripts.rebuild, self.two(), args)
 
     def count(self, key: str = "a") -> list[int]:
         """Ask for a list."""
         names = ("bud", "list:t", f"list:k:{key}", "win:t", f"win:k:{key}")
-        args = (self.gen, self.epoch, *self.limits_of(key))
+        args: list[RedisArgument] = [self.gen, self.epoch, *self.limits_of(key)]
         return self.run(self.scripts.count, [self.key(name) for name in names], args)
 
     def raise_epoch(self, epoch: int) -> list[int]:

@@ -11,7 +11,7 @@ from hypothesis.stateful import run_state_machine_as_test
 from twisted.trial.unittest import TestCase
 
 from tests.admission_machine import AdmissionMachine
-from tests.admission_model import MONTH, OK, RPM, SLOTS, STALE, TPM, UNKNOWN
+from tests.admission_model import MONTH, OK, REFUSED, RPM, SLOTS, STALE, TPM, UNKNOWN
 from tests.figures import EXACT
 from tests.integration.killable_redis import KillableRedis
 from tests.script_session import REAL, TIMED, Beat, RedisSession, ScriptSet, TenantScripts
@@ -179,6 +179,34 @@ class ScriptTests(ScriptTestCase):
             self.assertEqual((end.year * 12 + end.month), (moment.year * 12 + moment.month + 1))
             self.later(wait + 86400 * 11)
             moment = datetime.fromtimestamp(self.now_s, UTC)
+
+    def test_given_back(self) -> None:
+        """Tokens are given back in the second in which they were taken, and not a second later."""
+        tenant = self.known_tenant(TIMED)
+        tenant.limits["t"] = (100, 1000, -1, -1, -1, -1)
+        tenant.admit("1", prompt=0, lease=100)
+        self.later(30)
+        tenant.admit("2", prompt=0, lease=100)
+        tenant.settle("1", "a", 10)
+        self.assertEqual(tenant.count()[4], 890)
+        self.later(31)
+        self.assertEqual(tenant.count()[4], 900)
+        tenant.admit("3", prompt=0, lease=50)
+        self.later(61)
+        tenant.admit("4", prompt=0, lease=70)
+        tenant.settle("3", "a", 0)
+        tenant.release("2", "a")
+        self.assertEqual(tenant.count()[3:5], [1000, 930])
+
+    def test_released(self) -> None:
+        """A released id is refused for a minute; all that it took is there again."""
+        tenant = self.known_tenant(TIMED)
+        tenant.limits["t"] = (1, 100, 1, 100, 100, 100)
+        for call_id in "12":
+            self.assertEqual(tenant.admit(call_id, prompt=50, lease=50)[:2], [OK, 50])
+            self.assertEqual(tenant.release(call_id, "a"), [OK])
+        self.later(59)
+        self.assertEqual(tenant.admit("2"), [REFUSED])
 
     def test_days(self) -> None:
         """The script names each day as the calendar does, leap years and all."""
