@@ -5,20 +5,27 @@ operator reads in the record. `edge/answers.py` is the one place that renders it
 `Unavailable` family is for our own stores; whoever awaits one turns it into the refusal that fits.
 """
 
+from collections.abc import Sequence
 from typing import ClassVar
+
+_BUDGETS = {"day": "budget of the day", "month": "budget of the month", "total": "total budget"}
 
 
 class Refusal(Exception):  # noqa: N818 - it is an answer, not a fault
     """A request that is answered with an error (SPEC 8).
 
     `message` is read by the client, so it never holds a secret or an upstream's words. `why` is
-    read by the operator only: `not_allowed/model`. `retry_after` is in seconds.
+    read by the operator only: `not_allowed/model`. `retry_after` is in seconds. `limit` names the
+    limit that was reached, where it was one. `fields` are header lines that the answer carries
+    beside those of every other answer.
     """
 
     status: ClassVar[int]
     code: ClassVar[str]
     default_message: ClassVar[str]
     default_retry_after: ClassVar[int | None] = None
+    limit: str | None = None
+    fields: Sequence[tuple[bytes, bytes]] = ()
 
     def __init__(
         self, message: str | None = None, *, why: str = "", retry_after: int | None = None
@@ -132,6 +139,44 @@ class AuthFailuresLimited(Refusal):
     limit = "auth_failures"
 
 
+class RateLimited(Refusal):
+    """More at once, or more in a minute, than the key or its tenant may have (SPEC 7).
+
+    `limit` is `requests`, `tokens` or `concurrency`.
+    """
+
+    status = 429
+    code = "rate_limited"
+    default_message = "a limit of this key or its tenant is reached"
+    default_retry_after = 1
+
+    def __init__(
+        self, *, limit: str, retry_after: int, why: str, fields: Sequence[tuple[bytes, bytes]]
+    ) -> None:
+        super().__init__(f"the limit of {limit} is reached", why=why, retry_after=retry_after)
+        self.limit = limit
+        self.fields = fields
+
+
+class BudgetExhausted(Refusal):
+    """The key or its tenant has no tokens left in a period (SPEC 7).
+
+    `limit` is `day`, `month` or `total`.
+    """
+
+    status = 429
+    code = "budget_exhausted"
+    default_message = "a budget of this key or its tenant is used up"
+    default_retry_after = 60
+
+    def __init__(
+        self, *, limit: str, retry_after: int, why: str, fields: Sequence[tuple[bytes, bytes]]
+    ) -> None:
+        super().__init__(f"the {_BUDGETS[limit]} is used up", why=why, retry_after=retry_after)
+        self.limit = limit
+        self.fields = fields
+
+
 class InternalError(Refusal):
     """A fault of ours, caught at the edge's outermost wall: the client learns nothing more."""
 
@@ -228,6 +273,10 @@ class DatabaseUnavailable(Unavailable):
 
 class RedisUnavailable(Unavailable):
     """Redis did not answer within its deadline, or no connection is there."""
+
+
+class RedisNotAsked(RedisUnavailable):
+    """The call was refused before it was sent, so it has certainly not been made."""
 
 
 class UpstreamNonsense(Exception):  # noqa: N818 - states what was read

@@ -5,7 +5,7 @@ Used for whole answers by `edge/answers.py` and for the last frame of a broken s
 
 from typing import Any
 
-from neuronetz_twisted.errors import AuthFailuresLimited, InvalidRequest, Refusal
+from neuronetz_twisted.errors import BudgetExhausted, InvalidRequest, Refusal
 
 _OPENAI_TYPES = {
     400: "invalid_request_error",
@@ -34,7 +34,7 @@ def openai_error(refusal: Refusal, request_id: str) -> dict[str, Any]:
     return {
         "error": {
             "message": refusal.message,
-            "type": _OPENAI_TYPES.get(refusal.status, "api_error"),
+            "type": _openai_type(refusal),
             "param": refusal.param or None if isinstance(refusal, InvalidRequest) else None,
             "code": refusal.code,
             "request_id": request_id,
@@ -43,5 +43,11 @@ def openai_error(refusal: Refusal, request_id: str) -> dict[str, Any]:
     }
 
 
+def _openai_type(refusal: Refusal) -> str:
+    if isinstance(refusal, BudgetExhausted):
+        return "insufficient_quota"
+    return _OPENAI_TYPES.get(refusal.status, "api_error")
+
+
 def _limit(refusal: Refusal) -> dict[str, str]:
-    return {"limit": refusal.limit} if isinstance(refusal, AuthFailuresLimited) else {}
+    return {} if refusal.limit is None else {"limit": refusal.limit}

@@ -58,6 +58,7 @@ class HttpAnswer:
             self.headers[b"WWW-Authenticate"] = b"Bearer"
         if isinstance(refusal, MethodNotAllowed):
             self.headers[b"Allow"] = refusal.allow.encode("ascii")
+        self.headers.update(refusal.fields)
         body = orjson.dumps(render(refusal, self._request_id))
         self.whole(refusal.status, b"application/json", body)
 

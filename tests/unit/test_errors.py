@@ -32,6 +32,7 @@ class RefusalTests(SynchronousTestCase):
                 (415, "unsupported_media_type"),
                 (417, "expectation_failed"),
                 (429, "rate_limited"),
+                (429, "budget_exhausted"),
                 (431, "headers_too_large"),
                 (500, "internal_error"),
                 (502, "upstream_failed"),
@@ -59,3 +60,15 @@ class RefusalTests(SynchronousTestCase):
         self.assertEqual(refusal.outcome, "refused:not_allowed/model")
         self.assertEqual(errors.Draining().outcome, "refused:draining")
         self.assertNotIn("model_gone", str(errors.NotAllowed(why="model_gone")))
+
+    def test_limits(self) -> None:
+        """A limit that is reached has its name, its time and its header lines; others have none."""
+        fields = ((b"X-Budget-Period", b"day"),)
+        for kind, limit in ((errors.RateLimited, "tokens"), (errors.BudgetExhausted, "total")):
+            refusal = kind(limit=limit, retry_after=9, why=f"key/{limit}", fields=fields)
+            self.assertEqual((refusal.limit, refusal.retry_after), (limit, 9))
+            self.assertEqual(refusal.fields, fields)
+            self.assertEqual(refusal.outcome, f"refused:{kind.code}/key/{limit}")
+            self.assertIn(limit, refusal.message)
+        self.assertIsNone(errors.NotAllowed().limit)
+        self.assertEqual(errors.NotAllowed().fields, ())

@@ -5,17 +5,29 @@ from twisted.trial.unittest import SynchronousTestCase
 from neuronetz_twisted.dialects.faults import native_error, openai_error
 from neuronetz_twisted.errors import (
     AuthFailuresLimited,
+    BudgetExhausted,
     Draining,
     InternalError,
     InvalidApiKey,
     InvalidRequest,
     MethodNotAllowed,
     NotAllowed,
+    RateLimited,
     Refusal,
     RequestTooLarge,
     UnsupportedMediaType,
     UpstreamFailed,
 )
+
+
+def limited() -> RateLimited:
+    """A window is full."""
+    return RateLimited(limit="requests", retry_after=9, why="key/requests", fields=())
+
+
+def exhausted() -> BudgetExhausted:
+    """A budget is used up."""
+    return BudgetExhausted(limit="month", retry_after=9, why="tenant/month", fields=())
 
 
 class NativeErrorTests(SynchronousTestCase):
@@ -32,6 +44,9 @@ class NativeErrorTests(SynchronousTestCase):
     def test_limit(self) -> None:
         """A refusal for a limit names it."""
         self.assertEqual(native_error(AuthFailuresLimited(), "x")["limit"], "auth_failures")
+        self.assertEqual(native_error(limited(), "x")["limit"], "requests")
+        self.assertEqual(openai_error(exhausted(), "x")["error"]["limit"], "month")
+        self.assertNotIn("limit", native_error(NotAllowed(), "x"))
 
 
 class OpenAIErrorTests(SynchronousTestCase):
@@ -57,6 +72,8 @@ class OpenAIErrorTests(SynchronousTestCase):
             (RequestTooLarge(), "invalid_request_error"),
             (UnsupportedMediaType(), "invalid_request_error"),
             (AuthFailuresLimited(), "rate_limit_error"),
+            (limited(), "rate_limit_error"),
+            (exhausted(), "insufficient_quota"),
             (InternalError(), "api_error"),
             (UpstreamFailed(), "api_error"),
             (Draining(), "api_error"),

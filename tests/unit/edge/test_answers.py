@@ -13,10 +13,15 @@ from neuronetz_twisted.errors import (
     AuthFailuresLimited,
     InvalidApiKey,
     MethodNotAllowed,
+    RateLimited,
     UpstreamFailed,
 )
 from neuronetz_twisted.testing.http import MemoryConnection
 from tests.unit.edge.house import LIMITS, WALL
+
+RATE_LIMITED = RateLimited(
+    limit="requests", retry_after=9, why="key", fields=((b"X-RateLimit-Limit-Requests", b"60"),)
+)
 
 
 @implementer(IPushProducer)
@@ -104,6 +109,8 @@ class HttpAnswerTests(SynchronousTestCase):
             (InvalidApiKey(), "www-authenticate", "Bearer"),
             (MethodNotAllowed(allow="GET, HEAD"), "allow", "GET, HEAD"),
             (AuthFailuresLimited(retry_after=7), "retry-after", "7"),
+            (RATE_LIMITED, "retry-after", "9"),
+            (RATE_LIMITED, "x-ratelimit-limit-requests", "60"),
         ):
             with self.subTest(refusal=refusal):
                 self.setUp()
