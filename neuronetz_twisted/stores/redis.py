@@ -21,7 +21,7 @@ from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from neuronetz_twisted.errors import RedisUnavailable
+from neuronetz_twisted.errors import RedisNotAsked, RedisUnavailable
 from neuronetz_twisted.redis_target import RedisTarget
 from neuronetz_twisted.seams import RedisArgument, RedisReply, Script
 from neuronetz_twisted.stores.redis_connection import RedisConnection
@@ -82,8 +82,8 @@ class RedisGate(Service):
     def call(self, command: bytes, *args: RedisArgument) -> Deferred[RedisReply]:
         """Send one command and wait for its reply.
 
-        Fails with RedisUnavailable at once where nobody can take the call, and by the deadline in
-        any other case; with txredisapi.ResponseError if the command itself is wrong.
+        Fails with RedisNotAsked at once where nobody can take the call, and with RedisUnavailable
+        by the deadline in any other case; with txredisapi.ResponseError if the command is wrong.
         """
         connection = self._next_usable()
         return self._refusal() if connection is None else connection.call(command, *args)
@@ -115,8 +115,8 @@ class RedisGate(Service):
 
     def _refusal(self) -> Deferred[RedisReply]:
         if self._pool:
-            return fail(RedisUnavailable("Redis owes too many answers"))
-        return fail(RedisUnavailable(f"Redis is away: {self._away_because}"))
+            return fail(RedisNotAsked("Redis owes too many answers"))
+        return fail(RedisNotAsked(f"Redis is away: {self._away_because}"))
 
     async def _keep_connected(self) -> None:
         failures = 0

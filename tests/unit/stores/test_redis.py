@@ -12,7 +12,7 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 from txredisapi import ResponseError
 
-from neuronetz_twisted.errors import RedisUnavailable
+from neuronetz_twisted.errors import RedisNotAsked, RedisUnavailable
 from neuronetz_twisted.redis_target import RedisTarget
 from neuronetz_twisted.seams import RedisReply, Script
 from neuronetz_twisted.stores.patience import GRACE_S
@@ -101,7 +101,7 @@ class GreetingTests(SynchronousTestCase):
         redis.clock.advance(GRACE_S)
         redis.clock.advance(0)
         self.assertFalse(end.open)
-        failure = self.failureResultOf(redis.gate.call(b"PING"), RedisUnavailable)
+        failure = self.failureResultOf(redis.gate.call(b"PING"), RedisNotAsked)
         self.assertEqual(str(failure.value), "Redis is away: it did not answer in time")
 
     def test_lost_before_the_greeting(self) -> None:
@@ -205,10 +205,11 @@ class CallTests(SynchronousTestCase):
         self.redis.clock.advance(0.002)
         self.assertNoResult(call)
         self.redis.clock.advance(GRACE_S)
-        self.failureResultOf(call, RedisUnavailable)
+        late = self.failureResultOf(call, RedisUnavailable)
+        self.assertNotIsInstance(late.value, RedisNotAsked)
         self.assertFalse(self.gate.up)
         self.end.clear()
-        self.failureResultOf(self.call(), RedisUnavailable)
+        self.failureResultOf(self.call(), RedisNotAsked)
         self.assertEqual(self.end.received(), [])
         self.end.send(b"$4\r\nlate\r\n")
         self.assertTrue(self.gate.up)
