@@ -1,0 +1,209 @@
+"""What each script of admission is asked: its keys and its arguments. Pure (SPEC 7).
+
+All keys of a tenant carry its id as hash tag, so that they live together wherever Redis spreads
+them, and each script is told all that it touches.
+"""
+
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from typing import Protocol
+
+from attrs import define, frozen
+
+from neuronetz_twisted.seams import RedisArgument
+
+Asked = tuple[Sequence[str], Sequence[RedisArgument]]
+"""Keys and arguments."""
+
+LISTS = 10
+"""So many times its requests per minute are the lists and pages that a caller may have."""
+
+
+class LevelLimits(Protocol):
+    """What is set at one level, tenant or key; None is "not set"."""
+
+    @property
+    def rpm(self) -> int | None:
+        """Requests per minute."""
+        ...
+
+    @property
+    def tpm(self) -> int | None:
+        """Tokens per minute."""
+        ...
+
+    @property
+    def concurrent(self) -> int | None:
+        """Requests at once."""
+        ...
+
+    @property
+    def budget_day(self) -> int | None:
+        """Tokens of a UTC day."""
+        ...
+
+    @property
+    def budget_month(self) -> int | None:
+        """Tokens of a UTC month."""
+        ...
+
+    @property
+    def budget_total(self) -> int | None:
+        """Tokens in all."""
+        ...
+
+
+@frozen(kw_only=True)
+class Caller:
+    """Whose counters are meant, and what is allowed at both levels, as of the tenant's `epoch`.
+
+    `tenant` and `key` are the ids as text.
+    """
+
+    tenant: str
+    key: str
+    epoch: int
+    tenant_limits: LevelLimits
+    key_limits: LevelLimits
+
+
+@frozen(kw_only=True)
+class Demand:
+    """What one call asks for: `prompt` tokens for its estimate, `lease` for the output's begin."""
+
+    id: str
+    caller: Caller
+    prompt: int
+    lease: int
+
+
+@define(eq=False)
+class HeldCall:
+    """One admitted call: the UTC day that it counts for, and what is pending for it, in tokens."""
+
+    demand: Demand
+    day: str
+    tokens: int
+    is_settled: bool = False
+
+
+@frozen
+class LedgerLine:
+    """What the ledger has of one scope and period: `t` or `k:<key id>`, `day`, and its first day.
+
+    `tokens` is the value after the transaction in which it was read.
+    """
+
+    scope: str
+    period: str
+    date: str
+    tokens: int
+
+
+@frozen
+class _Keys:
+    """The names of all keys that a caller's calls touch, and the scope of his key."""
+
+    scope: str
+    admit: tuple[str, ...]
+    extend: tuple[str, ...]
+    count: tuple[str, ...]
+
+
+@lru_cache(maxsize=4096)
+def _keys(tenant: str, key: str) -> _Keys:
+    base = f"nz:{{{tenant}}}:"
+    bud, pend = tenant_keys(tenant)
+    scope = f"k:{key}"
+    win = (f"{base}win:t", f"{base}win:{scope}")
+    lists = (f"{base}list:t", f"{base}list:{scope}")
+    slots = (f"{base}slots:t", f"{base}slots:{scope}")
+    return _Keys(
+        scope=scope,
+        admit=(bud, pend, *win, *slots),
+        extend=(bud, pend, *win),
+        count=(bud, *lists, *win),
+    )
+
+
+@lru_cache(maxsize=4096)
+def _numbers(tenant: LevelLimits, key: LevelLimits, times: int) -> tuple[int, ...]:
+    """All limits as the scripts take them: -1 is "not set", `times` is for requests per minute."""
+    numbers: list[int] = []
+    for level in (tenant, key):
+        rpm = None if level.rpm is None else times * level.rpm
+        values = (rpm, level.tpm, level.concurrent)
+        budgets = (level.budget_day, level.budget_month, level.budget_total)
+        numbers += (-1 if value is None else value for value in (*values, *budgets))
+    return tuple(numbers)
+
+
+def _limits(caller: Caller, times: int = 1) -> tuple[int, ...]:
+    return _numbers(caller.tenant_limits, caller.key_limits, times)
+
+
+def tenant_keys(tenant: str) -> tuple[str, str]:
+    """Where the budget of a tenant is, and the order of its pendings."""
+    return f"nz:{{{tenant}}}:bud", f"nz:{{{tenant}}}:pend"
+
+
+def admit(demand: Demand, gen: str) -> Asked:
+    """All that an admission takes, at both levels."""
+    caller = demand.caller
+    keys = _keys(caller.tenant, caller.key)
+    what = (demand.id, gen, caller.epoch, keys.scope, demand.prompt, demand.lease)
+    return keys.admit, (*what, *_limits(caller))
+
+
+def extend(demand: Demand, gen: str, total: int) -> Asked:
+    """A further lease, so that the call has `total` tokens in all, its prompt's among them."""
+    caller = demand.caller
+    return _keys(caller.tenant, caller.key).extend, (demand.id, gen, total, *_limits(caller))
+
+
+def settle(demand: Demand, gen: str, cost: int) -> Asked:
+    """What the call really cost, in tokens."""
+    return _keys(demand.caller.tenant, demand.caller.key).admit, (demand.id, gen, cost)
+
+
+def release(demand: Demand) -> Asked:
+    """The call does not take place."""
+    return _keys(demand.caller.tenant, demand.caller.key).admit, (demand.id,)
+
+
+def count(caller: Caller, gen: str) -> Asked:
+    """One list or page."""
+    keys = _keys(caller.tenant, caller.key)
+    return keys.count, (gen, caller.epoch, keys.scope, *_limits(caller, LISTS))
+
+
+def heartbeat(tenant: str, gen: str, calls: Iterable[HeldCall]) -> Asked:
+    """The calls of a tenant that this process speaks for."""
+    keys = [*tenant_keys(tenant), f"nz:{{{tenant}}}:slots:t"]
+    places: dict[str, int] = {}
+    args: list[RedisArgument] = [gen]
+    for call in calls:
+        key = call.demand.caller.key
+        if key not in places:
+            keys.append(f"nz:{{{tenant}}}:slots:k:{key}")
+            places[key] = len(keys)
+        runs = 0 if call.is_settled else 1
+        args += (call.demand.id, places[key], f"k:{key}", call.tokens, call.day, runs)
+    return keys, args
+
+
+def flushed(tenant: str, gen: str, ids: Sequence[str], lines: Iterable[LedgerLine]) -> Asked:
+    """What the ledger has now, these calls among it."""
+    return tenant_keys(tenant), (gen, len(ids), *ids, *_columns(lines))
+
+
+def rebuild(tenant: str, gen: str, lines: Iterable[LedgerLine]) -> Asked:
+    """What the ledger has, for a tenant that Redis does not know."""
+    return tenant_keys(tenant), (gen, *_columns(lines))
+
+
+def _columns(lines: Iterable[LedgerLine]) -> list[RedisArgument]:
+    columns: list[RedisArgument] = []
+    for line in lines:
+        columns += (line.scope, line.period, line.date, line.tokens)
+    return columns

@@ -1,0 +1,45 @@
+from twisted.internet.defer import Deferred
+from twisted.trial.unittest import SynchronousTestCase
+from txredisapi import ResponseError
+
+from neuronetz_twisted.admission import answers, script_calls
+from neuronetz_twisted.admission.answers import Done
+from neuronetz_twisted.admission.asking import Asking
+from neuronetz_twisted.errors import RedisNotAsked, RedisUnavailable
+from tests.unit.admission.scripted_redis import OK, SCRIPTS, ScriptedRedis, demand
+
+
+class AskingTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        """Have a Redis."""
+        self.redis = ScriptedRedis()
+
+    def settle(self) -> Deferred[object]:
+        """Run a script."""
+        asked = script_calls.settle(demand(), "g", 33)
+        return Asking(self.redis).run(SCRIPTS.settle, asked, answers.done)
+
+    def test_answer(self) -> None:
+        """The script is run with its keys and arguments, and its answer becomes a value."""
+        self.redis.replies["settle"] = OK
+        self.assertEqual(self.successResultOf(self.settle()), Done())
+        self.assertEqual(self.redis.the("settle").args, ["id", "g", 33])
+        self.assertEqual(self.redis.the("settle").keys[0], "nz:{T}:bud")
+
+    def test_no_answer(self) -> None:
+        """Away, late, or nothing that the script would answer."""
+        self.redis.away = True
+        self.failureResultOf(self.settle(), RedisNotAsked)
+        self.redis.away = False
+        late = self.settle()
+        self.redis.the("settle").lose()
+        self.failureResultOf(late, RedisUnavailable)
+        self.redis.replies["settle"] = [5]
+        self.failureResultOf(self.settle(), RedisUnavailable)
+
+    def test_refused_script(self) -> None:
+        """A script that Redis does not run is no pass; the log has no arguments of it."""
+        answer = self.settle()
+        self.redis.the("settle").answer.errback(ResponseError("CROSSSLOT of secret"))
+        failure = self.failureResultOf(answer, RedisUnavailable)
+        self.assertEqual(str(failure.value), "Redis does not run settle: CROSSSLOT")

@@ -1,0 +1,25 @@
+from twisted.trial.unittest import SynchronousTestCase
+
+from neuronetz_twisted.admission.held import HeldCalls
+from neuronetz_twisted.admission.script_calls import HeldCall
+from tests.unit.admission.scripted_redis import DAY, demand
+
+
+class HeldCallsTests(SynchronousTestCase):
+    def test_by_id_and_by_tenant(self) -> None:
+        """A call is found by both, until it is dropped."""
+        held = HeldCalls()
+        first, second, third = (
+            HeldCall(demand(name, tenant), DAY, 1)
+            for name, tenant in (("a", "T"), ("b", "T"), ("c", "U"))
+        )
+        for call in (first, second, third):
+            held.add(call)
+        self.assertEqual((len(held), held.tenants()), (3, ["T", "U"]))
+        self.assertIs(held.get("b"), second)
+        self.assertEqual(held.of("T"), [first, second])
+        held.drop(["b", "c", "never held"])
+        self.assertEqual((len(held), held.tenants()), (1, ["T"]))
+        self.assertIsNone(held.get("b"))
+        self.assertEqual(held.of("T"), [first])
+        self.assertEqual(held.of("U"), [])
