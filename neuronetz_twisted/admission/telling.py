@@ -1,0 +1,145 @@
+"""What Redis is told of the calls of this process, from their admission to the ledger (DESIGN 4).
+
+That they run, what they cost, that the ledger has them, or that they do not take place. Nobody
+waits for it: it goes out at once, with all else of the same turn of the reactor, and is owed
+(`owed.py`) until Redis has acknowledged it. All of it may be told any number of times.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from typing import Any
+
+from attrs import define, field
+from twisted.internet.defer import Deferred, DeferredList
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from neuronetz_twisted.admission import answers, script_calls
+from neuronetz_twisted.admission.asking import Asking, Scripts
+from neuronetz_twisted.admission.flushes import Flushes
+from neuronetz_twisted.admission.held import HeldCalls
+from neuronetz_twisted.admission.owed import Owed
+from neuronetz_twisted.admission.rebuilding import Rebuilding
+from neuronetz_twisted.admission.script_calls import Demand, HeldCall, LedgerLine
+from neuronetz_twisted.admission.standing import Standing
+from neuronetz_twisted.errors import LimitsUnavailable, RedisUnavailable, Refusal, Unavailable
+
+_log = Logger()
+
+PER_BEAT = 500
+"""How many calls one heartbeat script is told of: it holds up Redis for all others meanwhile."""
+
+
+@define(kw_only=True)
+class Telling:
+    """Tells Redis of the calls in `held`."""
+
+    _asking: Asking
+    _scripts: Scripts
+    _standing: Standing
+    _rebuilding: Rebuilding
+    _owed: Owed
+    held: HeldCalls = field(factory=HeldCalls)
+    _flushes: Flushes = field(factory=Flushes, init=False)
+
+    def settled(self, call: HeldCall) -> None:
+        """A held call has ended, and its tokens are what it cost."""
+        self._owe(("end", call.demand.id), partial(self._settle, call))
+
+    def given_back(self, demand: Demand) -> None:
+        """A call does not take place, whatever Redis knows of it."""
+        self._owe(("end", demand.id), partial(self._release, demand))
+
+    def flushed(self, tenant: str, ids: Sequence[str], lines: Iterable[LedgerLine]) -> None:
+        """The ledger has these calls; `lines` are its values as of that moment or later."""
+        self._flushes.add(tenant, ids, lines)
+        self._owe(("flushed", tenant), partial(self._flush, tenant))
+
+    def beat(self) -> None:
+        """The held calls are alive: one script for each tenant, all of them in this turn."""
+        for tenant in self.held.tenants():
+            beat = self.alive(tenant, self.held.of(tenant)).addErrback(_expected)
+            beat.addErrback(lambda failure: _log.failure("a heartbeat failed", failure))
+
+    def alive(self, tenant: str, calls: Sequence[HeldCall]) -> Deferred[None]:
+        """Tell that calls of a tenant are alive; what Redis has lost of them is put back.
+
+        Fails with `LimitsUnavailable` where it is not sure to know them.
+        """
+        return self._beats([(tenant, calls)], self._rebuilding.know)
+
+    def put_back(self, gen: str) -> Deferred[None]:
+        """Tell of all held calls under a new generation, as `alive` does."""
+        del gen  # It is the one that stands.
+        calls = [(tenant, self.held.of(tenant)) for tenant in self.held.tenants()]
+        # The marker is being looked at: to look again would be to wait for oneself.
+        return self._beats(calls, self._rebuilding.rebuild)
+
+    def _owe(self, name: tuple[str, str], tell: Callable[[], Any]) -> None:
+        self._owed.owe(name, lambda: Deferred.fromCoroutine(tell()))
+
+    def _gen(self) -> str:
+        if (gen := self._standing.gen) is None:
+            raise LimitsUnavailable(why="generation")
+        return gen
+
+    async def _settle(self, call: HeldCall) -> None:
+        asked = script_calls.settle(call.demand, self._gen(), call.tokens)
+        answer = await self._asking.run(self._scripts.settle, asked, answers.done)
+        tenant = call.demand.caller.tenant
+        if isinstance(answer, answers.Unknown):
+            await self._rebuilding.know(tenant)
+        if not isinstance(answer, answers.Done) and self.held.get(call.demand.id) is call:
+            # Redis has lost the call; its heartbeat puts it back as one that has ended.
+            await self.alive(tenant, [call])
+
+    async def _release(self, demand: Demand) -> None:
+        await self._asking.run(self._scripts.release, script_calls.release(demand), answers.done)
+
+    async def _flush(self, tenant: str) -> None:
+        while (flush := self._flushes.next(tenant)) is not None:
+            asked = script_calls.flushed(tenant, self._gen(), flush.ids, flush.lines)
+            answer = await self._asking.run(self._scripts.flushed, asked, answers.done)
+            if isinstance(answer, answers.Unknown):
+                await self._rebuilding.know(tenant)
+                raise RedisUnavailable("it did not know the tenant, and does now")
+            self._flushes.told(tenant, flush)
+            self.held.drop(flush.ids)
+
+    def _beats(
+        self,
+        tenants: Iterable[tuple[str, Sequence[HeldCall]]],
+        know: Callable[[str], Deferred[None]],
+    ) -> Deferred[None]:
+        beats = [
+            Deferred.fromCoroutine(self._beat(tenant, calls[start : start + PER_BEAT], know))
+            for tenant, calls in tenants
+            for start in range(0, len(calls), PER_BEAT)
+        ]
+        return DeferredList(beats, consumeErrors=True).addCallback(_all_done)
+
+    async def _beat(
+        self, tenant: str, calls: Sequence[HeldCall], know: Callable[[str], Deferred[None]]
+    ) -> None:
+        if not isinstance(await self._tell_alive(tenant, calls), answers.Done):
+            await know(tenant)
+            if not isinstance(await self._tell_alive(tenant, calls), answers.Done):
+                raise RedisUnavailable("it does not take what runs")
+
+    def _tell_alive(
+        self, tenant: str, calls: Sequence[HeldCall]
+    ) -> Deferred[answers.Done | answers.Gone | answers.Unknown]:
+        asked = script_calls.heartbeat(tenant, self._gen(), calls)
+        return self._asking.run(self._scripts.heartbeat, asked, answers.done)
+
+
+def _all_done(results: list[tuple[bool, Any]]) -> None:
+    for is_done, result in results:
+        if not is_done:
+            result.trap(Unavailable, Refusal)
+            raise LimitsUnavailable(why="heartbeat")
+
+
+def _expected(failure: Failure) -> None:
+    """Pass over what the next heartbeat mends."""
+    failure.trap(LimitsUnavailable)

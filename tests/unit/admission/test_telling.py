@@ -1,0 +1,193 @@
+from neuronetz_twisted.admission.generation import HEARTBEAT_S
+from neuronetz_twisted.admission.telling import PER_BEAT
+from neuronetz_twisted.seams import RedisReply
+from tests.unit.admission.limiting import OTHER, LimiterTestCase
+from tests.unit.admission.scripted_redis import (
+    DAY,
+    GONE,
+    LINE,
+    OK,
+    UNKNOWN,
+    Call,
+    demand,
+)
+from tests.unit.admission.standings import GEN
+
+
+class TellTests(LimiterTestCase):
+    def test_settled(self) -> None:
+        """The end of a call is told at once, once."""
+        self.admit()
+        self.limiter.settle("id", 33)
+        self.limiter.settle("id", 99)
+        self.limiter.release("id")
+        self.limiter.settle("another process's", 1)
+        self.assertEqual(self.redis.names(), ["settle"])
+        self.assertEqual(self.redis.the("settle").args, ["id", GEN, 33])
+
+    def test_settled_until_acknowledged(self) -> None:
+        """It is told again until Redis has acknowledged it."""
+        self.admit()
+        self.redis.away = True
+        self.limiter.settle("id", 33)
+        self.clock.advance(1.0)
+        self.redis.away = False
+        self.clock.advance(1.0)
+        self.assertEqual(self.redis.names(), ["settle"])
+
+    def test_settled_while_doubtful(self) -> None:
+        """While nothing stands it waits, and is then told under the generation that does."""
+        self.admit()
+        self.standing.connected(OTHER)
+        self.limiter.settle("id", 33)
+        self.assertEqual(self.redis.names(), [])
+        self.clock.advance(0.2)
+        self.assertEqual(self.redis.names(), ["heartbeat", "settle"])
+        self.assertEqual(self.redis.the("heartbeat").args[4:], [33, DAY, 0])
+        self.assertEqual(self.redis.the("settle").args[1], f"{OTHER}-n")
+
+    def test_settled_and_lost(self) -> None:
+        """A call that Redis has lost is put back as one that has ended."""
+        for reply, names in (
+            (GONE, ["settle", "heartbeat"]),
+            (UNKNOWN, ["settle", "rebuild", "heartbeat"]),
+        ):
+            self.admit(str(reply))
+            self.redis.replies["settle"] = reply
+            self.limiter.settle(str(reply), 33)
+            self.assertEqual(self.redis.names(), names)
+            self.assertEqual(self.redis.the("heartbeat").args[4:], [33, DAY, 0])
+
+    def test_settled_after_the_ledger_has_it(self) -> None:
+        """A call that is not held any more needs no pending."""
+        self.admit()
+        del self.redis.replies["settle"]
+        self.limiter.settle("id", 33)
+        self.limiter.flushed("T", ["id"], [LINE])
+        self.redis.the("settle").answer.callback(GONE)
+        self.clock.advance(HEARTBEAT_S)
+        self.assertEqual(self.redis.names(), ["settle", "flushed"])
+
+    def test_released(self) -> None:
+        """A call that does not take place gives everything back, and is not alive."""
+        self.admit()
+        self.limiter.release("id")
+        self.limiter.release("id")
+        self.clock.advance(HEARTBEAT_S)
+        self.assertEqual(self.redis.names(), ["release"])
+
+    def test_flushed(self) -> None:
+        """What the ledger has is told with its values; then nothing is held any more."""
+        self.admit()
+        self.limiter.settle("id", 33)
+        self.limiter.flushed("T", ["id", "another process's"], [LINE])
+        self.assertEqual(
+            self.redis.the("flushed").args,
+            [GEN, 2, "id", "another process's", "t", "day", DAY, 500],
+        )
+        self.redis.calls.clear()
+        self.clock.advance(HEARTBEAT_S)
+        self.assertEqual(self.redis.names(), [])
+
+    def test_flushed_in_batches(self) -> None:
+        """What waits is told in one script; until then the calls are held."""
+        self.admit()
+        self.limiter.settle("id", 33)
+        self.redis.away = True
+        self.limiter.flushed("T", ["id"], [LINE])
+        self.limiter.flushed("T", ["b"], [LINE])
+        self.redis.away = False
+        self.redis.calls.clear()
+        self.clock.advance(0.2)
+        self.assertEqual(self.redis.the("flushed").args[:4], [GEN, 2, "id", "b"])
+        self.assertEqual(self.redis.names(), ["flushed"])
+
+    def test_flushed_unknown(self) -> None:
+        """A tenant that is new to Redis is told to it first."""
+        self.once("flushed", UNKNOWN, OK)
+        self.limiter.flushed("T", ["id"], [LINE])
+        self.clock.advance(0.2)
+        self.assertEqual(self.redis.names(), ["flushed", "rebuild", "flushed"])
+
+
+class HeartbeatTests(LimiterTestCase):
+    def test_each_tenant_once(self) -> None:
+        """One script for each tenant, all of them in one turn, every ten seconds."""
+        for request_id, tenant in (("a", "T"), ("b", "T"), ("c", "U")):
+            self.admit(request_id, tenant)
+        del self.redis.replies["heartbeat"]
+        self.clock.advance(HEARTBEAT_S)
+        self.assertEqual(
+            [(call.keys[0], len(call.args)) for call in self.redis.calls],
+            [("nz:{T}:bud", 13), ("nz:{U}:bud", 7)],
+        )
+        for call in self.redis.calls:
+            call.answer.callback(OK)
+
+    def test_many_calls(self) -> None:
+        """Very many calls of a tenant are told in several scripts."""
+        self.limiter = self.made(most_held=PER_BEAT + 1)
+        for number in range(PER_BEAT + 1):
+            self.admit(str(number))
+        self.successResultOf(self.limiter._telling.put_back(GEN))
+        self.assertEqual([len(call.args) for call in self.redis.calls], [1 + 6 * PER_BEAT, 7])
+
+    def test_failures_are_mended_by_the_next(self) -> None:
+        """A heartbeat that was lost, or that Redis does not take, is followed by the next."""
+        self.admit()
+        self.redis.replies["heartbeat"] = UNKNOWN
+        self.clock.advance(HEARTBEAT_S)
+        self.assertEqual(self.redis.names(), ["heartbeat", "rebuild", "heartbeat"])
+        del self.redis.replies["heartbeat"]
+        self.clock.advance(HEARTBEAT_S)
+        self.redis.the("heartbeat").lose()
+        self.redis.replies["heartbeat"] = OK
+        self.clock.advance(HEARTBEAT_S)
+        self.assertEqual(len(self.redis.calls), 5)
+
+    def test_fault(self) -> None:
+        """A fault of ours is logged and stops no heartbeat."""
+        self.admit()
+        del self.redis.replies["heartbeat"]
+        self.clock.advance(HEARTBEAT_S)
+        self.redis.the("heartbeat").answer.errback(ZeroDivisionError())
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+        self.clock.advance(HEARTBEAT_S)
+        self.assertEqual(self.redis.names(), ["heartbeat", "heartbeat"])
+        self.redis.the("heartbeat").lose()
+
+    def test_put_back(self) -> None:
+        """Another Redis is told of all that runs or is not in the ledger before it admits."""
+        self.admit("a")
+        self.admit("b", "U")
+        self.limiter.settle("b", 33)
+        self.redis.calls.clear()
+        known: set[str] = set()
+
+        def heartbeat(call: Call) -> RedisReply:
+            return OK if call.keys[0] in known else UNKNOWN
+
+        def rebuild(call: Call) -> RedisReply:
+            known.add(call.keys[0])
+            return OK
+
+        self.redis.replies |= {"heartbeat": heartbeat, "rebuild": rebuild}
+        self.standing.connected(OTHER)
+        self.refused(self.limiter.admit(demand("c")), "generation")
+        self.clock.advance(0.0)
+        self.assertEqual(self.redis.names(), ["heartbeat", "rebuild", "heartbeat"] * 2)
+        self.assertEqual(self.redis.calls[2].args[4:], [266, DAY, 1])
+        self.assertEqual(self.redis.calls[5].args[4:], [33, DAY, 0])
+        self.assertTrue(self.standing.is_open)
+
+    def test_not_put_back(self) -> None:
+        """Until all of it is acknowledged nobody is admitted."""
+        self.admit("a")
+        del self.redis.replies["heartbeat"]
+        self.standing.connected(OTHER)
+        self.clock.advance(0.0)
+        self.redis.the("heartbeat").lose()
+        self.assertFalse(self.standing.is_open)
+        self.redis.replies["heartbeat"] = OK
+        self.clock.advance(0.2)
+        self.assertTrue(self.standing.is_open)
