@@ -139,6 +139,8 @@ class Limiter(Service):
         _, answer = await self._ask(caller.tenant, ask)
         if isinstance(answer, Refused):
             raise refusal_of(answer)
+        if isinstance(answer, Unknown):
+            raise LimitsUnavailable(why="lost")
         return answer
 
     async def extend(self, request_id: str, total: int) -> int:
@@ -160,8 +162,8 @@ class Limiter(Service):
             # Redis has lost it: it is put back, with what it had, before it gets more.
             await self._telling.alive(tenant, [call])
             _, answer = await self._ask(tenant, ask)
-        if isinstance(answer, Gone):
-            raise LimitsUnavailable(why="gone")
+        if not isinstance(answer, Extended):
+            raise LimitsUnavailable(why="lost")
         call.tokens = max(call.tokens, answer.total)
         return answer.total
 
@@ -192,8 +194,8 @@ class Limiter(Service):
         gen, answer = await self._ask(demand.caller.tenant, partial(self._ask_admit, demand))
         if isinstance(answer, Refused):
             raise refusal_of(answer)
-        if isinstance(answer, Gone):
-            raise LimitsUnavailable(why="gone")
+        if isinstance(answer, Gone | Unknown):
+            raise LimitsUnavailable(why="lost")
         if isinstance(answer, Granted):
             if self._standing.gen != gen:
                 # What is held was put back into another Redis meanwhile, this not among it.
@@ -215,7 +217,7 @@ class Limiter(Service):
             raise LimitsUnavailable(why="redis") from None
 
     async def _ask(
-        self, tenant: str, ask: Callable[[str], Awaitable[Answer | Unknown]]
+        self, tenant: str, ask: Callable[[str], Awaitable[Answer]]
     ) -> tuple[str, Answer]:
         """Ask under the generation that stands; once more where the tenant was not known."""
         gen = self._standing.admitting()
@@ -224,8 +226,6 @@ class Limiter(Service):
             await self._rebuilding.know(tenant)
             gen = self._standing.admitting()
             answer = await ask(gen)
-        if isinstance(answer, Unknown):
-            raise LimitsUnavailable(why="unknown")
         return gen, answer
 
     async def _run(

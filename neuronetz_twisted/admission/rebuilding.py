@@ -66,6 +66,6 @@ class Rebuilding:
             raise LimitsUnavailable(why="rebuild")
 
 
-def _too_late(result: Failure, seconds: float) -> None:
-    del result, seconds
+def _too_late(_: Failure | None, seconds: float) -> Failure | None:
+    del seconds
     raise LimitsUnavailable(why="rebuild")

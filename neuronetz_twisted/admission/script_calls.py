@@ -4,7 +4,7 @@ All keys of a tenant carry its id as hash tag, so that they live together wherev
 them, and each script is told all that it touches.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from functools import lru_cache
 from typing import Protocol
 
@@ -19,7 +19,7 @@ LISTS = 10
 """So many times its requests per minute are the lists and pages that a caller may have."""
 
 
-class LevelLimits(Protocol):
+class LevelLimits(Hashable, Protocol):
     """What is set at one level, tenant or key; None is "not set"."""
 
     @property

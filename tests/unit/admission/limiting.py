@@ -1,6 +1,7 @@
 """A limiter with a Redis that answers as it is told, on a clock of our own."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.task import Clock
@@ -69,7 +70,7 @@ class LimiterTestCase(SynchronousTestCase):
         )
         self.redis.calls.clear()
 
-    def refused(self, asking: Deferred[object], why: str) -> None:
+    def refused(self, asking: Deferred[Any], why: str) -> None:
         """See that nobody knows, and which word the operator reads."""
         refusal = self.failureResultOf(asking, LimitsUnavailable).value
         self.assertEqual(refusal.why, why)

@@ -76,7 +76,7 @@ class AdmitTests(LimiterTestCase):
     def test_tombstone(self) -> None:
         """An id that was released or has ended is not admitted again."""
         self.redis.replies["admit"] = GONE
-        self.refused(self.limiter.admit(demand()), "gone")
+        self.refused(self.limiter.admit(demand()), "lost")
 
     def test_closed(self) -> None:
         """Nothing is asked while the generation is doubtful."""
@@ -93,7 +93,7 @@ class AdmitTests(LimiterTestCase):
     def test_unknown_still(self) -> None:
         """Once more and not for ever."""
         self.redis.replies["admit"] = UNKNOWN
-        self.refused(self.limiter.admit(demand()), "unknown")
+        self.refused(self.limiter.admit(demand()), "lost")
         self.assertEqual(self.redis.names(), ["admit", "rebuild", "admit"])
 
     def test_ledger_too_slow(self) -> None:
@@ -190,9 +190,11 @@ class CountTests(LimiterTestCase):
         self.failureResultOf(self.count(), RateLimited)
 
     def test_unknown(self) -> None:
-        """A tenant that is new to Redis is told to it."""
+        """A tenant that is new to Redis is told to it, once."""
         self.once("count", UNKNOWN, [1, *FIGURES])
         self.assertEqual(self.successResultOf(self.count()), GIVEN.figures)
+        self.redis.replies["count"] = UNKNOWN
+        self.refused(self.count(), "lost")
 
     def test_away(self) -> None:
         """No answer is no list, and nothing is given back."""
@@ -238,7 +240,7 @@ class ExtendTests(LimiterTestCase):
         """What cannot be put back gets no more."""
         self.admit()
         self.redis.replies["extend"] = GONE
-        self.refused(self.extend(), "gone")
+        self.refused(self.extend(), "lost")
 
     def test_ended(self) -> None:
         """Nor does a call that is not held, or has ended."""

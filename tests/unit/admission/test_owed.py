@@ -33,7 +33,7 @@ class OwedTests(SynchronousTestCase):
         """Let an attempt succeed."""
         self.tries[place][1].callback(None)
 
-    def fail(self, place: int = -1) -> None:
+    def lose(self, place: int = -1) -> None:
         """Let an attempt fail."""
         self.tries[place][1].errback(RedisUnavailable("late"))
 
@@ -49,7 +49,7 @@ class OwedTests(SynchronousTestCase):
         """It is made again after growing pauses, however often it fails."""
         self.owe("a")
         for pause in (0.2, 0.4, 0.8, 1.6, 3.2, 5.0, 5.0):
-            self.fail()
+            self.lose()
             self.clock.advance(pause - 0.01)
             made = len(self.tries)
             self.clock.advance(0.01)
@@ -59,7 +59,7 @@ class OwedTests(SynchronousTestCase):
         self.acknowledge()
         self.assertEqual(self.clock.getDelayedCalls(), [])
         self.owe("b")
-        self.fail()
+        self.lose()
         self.clock.advance(0.2)
         self.assertEqual(self.made()[-2:], ["b", "b"])
 
@@ -67,8 +67,8 @@ class OwedTests(SynchronousTestCase):
         """Those that wait are made again in one turn; one under way is not."""
         for name in ("a", "b", "c"):
             self.owe(name)
-        self.fail(0)
-        self.fail(1)
+        self.lose(0)
+        self.lose(1)
         self.clock.advance(0.2)
         self.assertEqual(self.made(), ["a", "b", "c", "a", "b"])
 
@@ -85,7 +85,7 @@ class OwedTests(SynchronousTestCase):
     def test_a_successor_takes_over_the_wait(self) -> None:
         """After a failure only the successor is made."""
         self.owe("a", "old")
-        self.fail()
+        self.lose()
         self.owe("a", "new")
         self.clock.advance(0.2)
         self.assertEqual(self.made(), ["old", "new"])
@@ -102,7 +102,7 @@ class OwedTests(SynchronousTestCase):
         for number in range(PORTION + 1):
             self.owe(str(number))
         for place in range(PORTION + 1):
-            self.fail(place)
+            self.lose(place)
         self.clock.advance(0.2)
         self.assertEqual(len(self.tries), 2 * PORTION + 1)
         self.clock.advance(0.01)
@@ -139,7 +139,7 @@ class OwedTests(SynchronousTestCase):
         self.assertIsNone(self.successResultOf(self.owed.paid(2.0)))
         for name in ("a", "b"):
             self.owe(name)
-            self.fail()
+            self.lose()
         paid = self.owed.paid(2.0)
         self.clock.advance(0.0)
         self.assertEqual(self.made(), ["a", "b", "a", "b"])
@@ -153,15 +153,15 @@ class OwedTests(SynchronousTestCase):
         """At the end of its time it is given up; a late answer changes nothing."""
         for name in ("a", "b", "c"):
             self.owe(name)
-        self.fail(0)
+        self.lose(0)
         paid = self.owed.paid(2.0)
         self.clock.advance(0.0)
-        self.fail(3)
+        self.lose(3)
         self.clock.advance(2.0)
         self.successResultOf(paid)
         given_up = len(self.tries)
         self.acknowledge(1)
-        self.fail(2)
+        self.lose(2)
         self.clock.advance(10.0)
         self.assertEqual((len(self.owed), len(self.tries)), (0, given_up))
         self.assertEqual(self.clock.getDelayedCalls(), [])

@@ -38,9 +38,11 @@ class StandingTests(SynchronousTestCase):
 
     def wait_of(self) -> int:
         """How long a refused caller is told to wait."""
-        refusal = self.assertRaises(LimitsUnavailable, self.standing.admitting)
-        assert refusal.retry_after is not None
-        return refusal.retry_after
+        with self.assertRaises(LimitsUnavailable) as raised:
+            self.standing.admitting()
+        wait: int | None = raised.exception.retry_after
+        assert wait is not None
+        return wait
 
     def test_closed_at_first(self) -> None:
         """Before a connection nothing stands, and looking says so without failing."""
