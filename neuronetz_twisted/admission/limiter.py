@@ -25,6 +25,7 @@ from neuronetz_twisted.admission.answers import (
     Gone,
     Granted,
     Refused,
+    Released,
     Stale,
     Unknown,
 )
@@ -36,7 +37,6 @@ from neuronetz_twisted.admission.rebuilding import Ledger, Rebuilding
 from neuronetz_twisted.admission.script_calls import Asked, Caller, Demand, HeldCall, LedgerLine
 from neuronetz_twisted.admission.standing import Standing
 from neuronetz_twisted.admission.telling import Telling
-from neuronetz_twisted.audit.event import day_of
 from neuronetz_twisted.errors import (
     LimitsUnavailable,
     RedisNotAsked,
@@ -51,7 +51,6 @@ MOST_HELD = 100_000
 """Calls that run or whose record is not in the ledger: with more of them nobody is admitted."""
 REBUILD_WAIT_S = 0.25
 STOP_S = 2.0
-_US = 1_000_000
 
 
 class Limiter(Service):
@@ -194,15 +193,14 @@ class Limiter(Service):
         gen, answer = await self._ask(demand.caller.tenant, partial(self._ask_admit, demand))
         if isinstance(answer, Refused):
             raise refusal_of(answer)
-        if isinstance(answer, Gone | Unknown):
+        if isinstance(answer, Released | Unknown):
             raise LimitsUnavailable(why="lost")
         if isinstance(answer, Granted):
             if self._standing.gen != gen:
                 # What is held was put back into another Redis meanwhile, this not among it.
                 self._telling.given_back(demand)
                 raise LimitsUnavailable(why="generation")
-            day = day_of(answer.figures.now_s * _US)
-            self._held.add(HeldCall(demand, day, demand.prompt + answer.lease))
+            self._held.add(HeldCall(demand, answer.day, demand.prompt + answer.lease))
         return answer
 
     async def _ask_admit(self, demand: Demand, gen: str) -> Admitted:

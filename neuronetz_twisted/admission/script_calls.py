@@ -18,6 +18,9 @@ Asked = tuple[Sequence[str], Sequence[RedisArgument]]
 LISTS = 10
 """So many times its requests per minute are the lists and pages that a caller may have."""
 
+_LEVEL = 6
+_BUDGETS = slice(3, 6)
+
 
 class LevelLimits(Hashable, Protocol):
     """What is set at one level, tenant or key; None is "not set"."""
@@ -102,9 +105,8 @@ class LedgerLine:
 
 @frozen
 class _Keys:
-    """The names of all keys that a caller's calls touch, and the scope of his key."""
+    """The names of all keys that a caller's calls touch."""
 
-    scope: str
     admit: tuple[str, ...]
     extend: tuple[str, ...]
     count: tuple[str, ...]
@@ -114,12 +116,10 @@ class _Keys:
 def _keys(tenant: str, key: str) -> _Keys:
     base = f"nz:{{{tenant}}}:"
     bud, pend = tenant_keys(tenant)
-    scope = f"k:{key}"
-    win = (f"{base}win:t", f"{base}win:{scope}")
-    lists = (f"{base}list:t", f"{base}list:{scope}")
-    slots = (f"{base}slots:t", f"{base}slots:{scope}")
+    win = (f"{base}win:t", f"{base}win:k:{key}")
+    lists = (f"{base}list:t", f"{base}list:k:{key}")
+    slots = (f"{base}slots:t", slots_key(tenant, key))
     return _Keys(
-        scope=scope,
         admit=(bud, pend, *win, *slots),
         extend=(bud, pend, *win),
         count=(bud, *lists, *win),
@@ -147,18 +147,24 @@ def tenant_keys(tenant: str) -> tuple[str, str]:
     return f"nz:{{{tenant}}}:bud", f"nz:{{{tenant}}}:pend"
 
 
+def slots_key(tenant: str, key: str) -> str:
+    """Where the slots of a key are."""
+    return f"nz:{{{tenant}}}:slots:k:{key}"
+
+
 def admit(demand: Demand, gen: str) -> Asked:
     """All that an admission takes, at both levels."""
     caller = demand.caller
-    keys = _keys(caller.tenant, caller.key)
-    what = (demand.id, gen, caller.epoch, keys.scope, demand.prompt, demand.lease)
-    return keys.admit, (*what, *_limits(caller))
+    what = (demand.id, gen, caller.epoch, demand.prompt, demand.lease)
+    return _keys(caller.tenant, caller.key).admit, (*what, *_limits(caller))
 
 
 def extend(demand: Demand, gen: str, total: int) -> Asked:
     """A further lease, so that the call has `total` tokens in all, its prompt's among them."""
     caller = demand.caller
-    return _keys(caller.tenant, caller.key).extend, (demand.id, gen, total, *_limits(caller))
+    limits = _limits(caller)
+    budgets = (*limits[_BUDGETS], *limits[_LEVEL:][_BUDGETS])
+    return _keys(caller.tenant, caller.key).extend, (demand.id, gen, total, *budgets)
 
 
 def settle(demand: Demand, gen: str, cost: int) -> Asked:
@@ -173,23 +179,19 @@ def release(demand: Demand) -> Asked:
 
 def count(caller: Caller, gen: str) -> Asked:
     """One list or page."""
-    keys = _keys(caller.tenant, caller.key)
-    return keys.count, (gen, caller.epoch, keys.scope, *_limits(caller, LISTS))
+    return _keys(caller.tenant, caller.key).count, (gen, caller.epoch, *_limits(caller, LISTS))
 
 
 def heartbeat(tenant: str, gen: str, calls: Iterable[HeldCall]) -> Asked:
     """The calls of a tenant that this process speaks for."""
-    keys = [*tenant_keys(tenant), f"nz:{{{tenant}}}:slots:t"]
     places: dict[str, int] = {}
     args: list[RedisArgument] = [gen]
     for call in calls:
-        key = call.demand.caller.key
-        if key not in places:
-            keys.append(f"nz:{{{tenant}}}:slots:k:{key}")
-            places[key] = len(keys)
+        place = places.setdefault(call.demand.caller.key, len(places) + 1)
         runs = 0 if call.is_settled else 1
-        args += (call.demand.id, places[key], f"k:{key}", call.tokens, call.day, runs)
-    return keys, args
+        args += (call.demand.id, place, call.tokens, call.day, runs)
+    slots = (f"nz:{{{tenant}}}:slots:t", *(slots_key(tenant, key) for key in places))
+    return (*tenant_keys(tenant), *slots), args
 
 
 def flushed(tenant: str, gen: str, ids: Sequence[str], lines: Iterable[LedgerLine]) -> Asked:

@@ -14,6 +14,7 @@ from neuronetz_twisted.admission.script_calls import LedgerLine
 from neuronetz_twisted.errors import LimitsUnavailable
 from neuronetz_twisted.seams import RedisReply
 from tests.unit.admission.scripted_redis import (
+    DAY,
     GRANTED,
     LINE,
     NOW_S,
@@ -25,7 +26,7 @@ from tests.unit.admission.scripted_redis import (
 from tests.unit.admission.standings import standing
 
 OTHER = "b" * 40
-GIVEN = Granted(256, Figures(60, 59, 100_000, 99_000, "day", 744, NOW_S))
+GIVEN = Granted(256, DAY, Figures(60, 59, 100_000, 99_000, "day", 744, NOW_S))
 TELLS = {"settle": OK, "release": OK, "heartbeat": OK, "flushed": OK, "rebuild": OK}
 
 

@@ -14,10 +14,11 @@ from neuronetz_twisted.seams import RedisArgument, RedisReply, Script
 OK = [int(Code.OK)]
 UNKNOWN = [int(Code.UNKNOWN)]
 GONE = [int(Code.GONE)]
+RELEASED = [int(Code.REFUSED)]
 NOW_S = 1_795_000_000
 DAY = "2026-11-18"
 FIGURES = [60, 59, 100_000, 99_000, 1, 744, NOW_S]
-GRANTED = [int(Code.OK), 256, *FIGURES]
+GRANTED = [int(Code.OK), 256, int(DAY.replace("-", "")), *FIGURES]
 
 SCRIPTS = Scripts(
     **{

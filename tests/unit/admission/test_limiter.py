@@ -11,6 +11,7 @@ from tests.unit.admission.scripted_redis import (
     GRANTED,
     LINE,
     OK,
+    RELEASED,
     UNKNOWN,
     caller,
     demand,
@@ -75,7 +76,7 @@ class AdmitTests(LimiterTestCase):
 
     def test_tombstone(self) -> None:
         """An id that was released or has ended is not admitted again."""
-        self.redis.replies["admit"] = GONE
+        self.redis.replies["admit"] = RELEASED
         self.refused(self.limiter.admit(demand()), "lost")
 
     def test_closed(self) -> None:
@@ -212,7 +213,7 @@ class ExtendTests(LimiterTestCase):
         self.assertEqual(self.successResultOf(self.extend()), 522)
         self.assertEqual(self.redis.the("extend").args[:3], ["id", GEN, 522])
         self.clock.advance(HEARTBEAT_S)
-        self.assertEqual(self.redis.the("heartbeat").args[4], 522)
+        self.assertEqual(self.redis.the("heartbeat").args[3], 522)
 
     def test_no_more(self) -> None:
         """A budget without more gives the total that there is."""
@@ -226,7 +227,7 @@ class ExtendTests(LimiterTestCase):
         self.once("extend", GONE, [1, 522])
         self.assertEqual(self.successResultOf(self.extend()), 522)
         self.assertEqual(self.redis.names(), ["extend", "heartbeat", "extend"])
-        self.assertEqual(self.redis.the("heartbeat").args[4], 266)
+        self.assertEqual(self.redis.the("heartbeat").args[3], 266)
 
     def test_tenant_lost_by_redis(self) -> None:
         """So is one whose tenant is lost."""

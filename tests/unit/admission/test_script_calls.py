@@ -15,13 +15,13 @@ class ScriptCallsTests(SynchronousTestCase):
         """Every key that a call of this caller touches, and the limits of both levels."""
         keys, args = script_calls.admit(demand(), "g")
         self.assertEqual(keys, (BUD, PEND, *WIN, *SLOTS))
-        self.assertEqual(args, ("id", "g", 7, "k:K", 10, 256, *LIMITS))
+        self.assertEqual(args, ("id", "g", 7, 10, 256, *LIMITS))
 
     def test_extend(self) -> None:
         """A lease asks for a total."""
         keys, args = script_calls.extend(demand(), "g", 522)
         self.assertEqual(keys, (BUD, PEND, *WIN))
-        self.assertEqual(args, ("id", "g", 522, *LIMITS))
+        self.assertEqual(args, ("id", "g", 522, 1000, -1, -1, -1, 2000, 3000))
 
     def test_settle_and_release(self) -> None:
         """The keys are those of the admission."""
@@ -34,7 +34,7 @@ class ScriptCallsTests(SynchronousTestCase):
         """Ten times the requests per minute, in a window of their own."""
         keys, args = script_calls.count(caller(), "g")
         self.assertEqual(keys, (BUD, "nz:{T}:list:t", "nz:{T}:list:k:K", *WIN))
-        self.assertEqual(args, ("g", 7, "k:K", 600, *LIMITS[1:6], 300, *LIMITS[7:]))
+        self.assertEqual(args, ("g", 7, 600, *LIMITS[1:6], 300, *LIMITS[7:]))
 
     def test_heartbeat(self) -> None:
         """The slots of each key once, the calls with the places of theirs."""
@@ -44,11 +44,11 @@ class ScriptCallsTests(SynchronousTestCase):
             HeldCall(demand("c"), DAY, 522),
         ]
         keys, args = script_calls.heartbeat("T", "g", calls)
-        self.assertEqual(keys, [BUD, PEND, SLOTS[0], SLOTS[1], "nz:{T}:slots:k:L"])
+        self.assertEqual(keys, (BUD, PEND, *SLOTS, "nz:{T}:slots:k:L"))
         told = (
-            ("a", 4, "k:K", 266, DAY, 1),
-            ("b", 5, "k:L", 40, DAY, 0),
-            ("c", 4, "k:K", 522, DAY, 1),
+            ("a", 1, 266, DAY, 1),
+            ("b", 2, 40, DAY, 0),
+            ("c", 1, 522, DAY, 1),
         )
         self.assertEqual(args, ["g", *(value for call in told for value in call)])
 

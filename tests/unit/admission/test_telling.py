@@ -43,7 +43,7 @@ class TellTests(LimiterTestCase):
         self.assertEqual(self.redis.names(), [])
         self.clock.advance(0.2)
         self.assertEqual(self.redis.names(), ["heartbeat", "settle"])
-        self.assertEqual(self.redis.the("heartbeat").args[4:], [33, DAY, 0])
+        self.assertEqual(self.redis.the("heartbeat").args[3:], [33, DAY, 0])
         self.assertEqual(self.redis.the("settle").args[1], f"{OTHER}-n")
 
     def test_settled_and_lost(self) -> None:
@@ -56,7 +56,7 @@ class TellTests(LimiterTestCase):
             self.redis.replies["settle"] = reply
             self.limiter.settle(str(reply), 33)
             self.assertEqual(self.redis.names(), names)
-            self.assertEqual(self.redis.the("heartbeat").args[4:], [33, DAY, 0])
+            self.assertEqual(self.redis.the("heartbeat").args[3:], [33, DAY, 0])
 
     def test_settled_after_the_ledger_has_it(self) -> None:
         """A call that is not held any more needs no pending."""
@@ -119,7 +119,7 @@ class HeartbeatTests(LimiterTestCase):
         self.clock.advance(HEARTBEAT_S)
         self.assertEqual(
             [(call.keys[0], len(call.args)) for call in self.redis.calls],
-            [("nz:{T}:bud", 13), ("nz:{U}:bud", 7)],
+            [("nz:{T}:bud", 11), ("nz:{U}:bud", 6)],
         )
         for call in self.redis.calls:
             call.answer.callback(OK)
@@ -130,7 +130,7 @@ class HeartbeatTests(LimiterTestCase):
         for number in range(PER_BEAT + 1):
             self.admit(str(number))
         self.successResultOf(self.limiter._telling.put_back(GEN))
-        self.assertEqual([len(call.args) for call in self.redis.calls], [1 + 6 * PER_BEAT, 7])
+        self.assertEqual([len(call.args) for call in self.redis.calls], [1 + 5 * PER_BEAT, 6])
 
     def test_failures_are_mended_by_the_next(self) -> None:
         """A heartbeat that was lost, or that Redis does not take, is followed by the next."""
@@ -176,8 +176,8 @@ class HeartbeatTests(LimiterTestCase):
         self.refused(self.limiter.admit(demand("c")), "generation")
         self.clock.advance(0.0)
         self.assertEqual(self.redis.names(), ["heartbeat", "rebuild", "heartbeat"] * 2)
-        self.assertEqual(self.redis.calls[2].args[4:], [266, DAY, 1])
-        self.assertEqual(self.redis.calls[5].args[4:], [33, DAY, 0])
+        self.assertEqual(self.redis.calls[2].args[3:], [266, DAY, 1])
+        self.assertEqual(self.redis.calls[5].args[3:], [33, DAY, 0])
         self.assertTrue(self.standing.is_open)
 
     def test_not_put_back(self) -> None:
