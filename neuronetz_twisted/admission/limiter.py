@@ -103,6 +103,7 @@ class Limiter(Service):
     def startService(self) -> None:
         """Begin with the heartbeats."""
         super().startService()
+        # A beat that fails does not leave the loop, so what this returns cannot fail.
         self._beats.start(HEARTBEAT_S, now=False)
 
     def stopService(self) -> Deferred[None]:

@@ -10,10 +10,9 @@ from collections.abc import Callable
 from typing import Protocol
 
 from twisted.application.service import Service
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
-from txredisapi import ResponseError
 
 from neuronetz_twisted.admission.flights import SingleFlight
 from neuronetz_twisted.admission.generation import Generation, Reading
@@ -38,28 +37,27 @@ class Standing(Service):
     """Whether calls may be admitted, and under which generation.
 
     `others` says whether another process was seen within `generation.SEEN_S`; it may fail with
-    `DatabaseUnavailable`. `nonce` gives a few random letters and digits. `put_back` tells Redis all
-    that this process holds, under a generation. `chance` gives a number from 0 up to 1.
+    `DatabaseUnavailable`. `nonce` gives a few random letters and digits, `chance` a number from 0
+    up to 1. `put_back`, which the limiter sets, tells Redis all that this process holds.
     """
 
     name = "generation"
     _log = Logger()
 
-    def __init__(  # noqa: PLR0913 - its parts, wired once
+    def __init__(
         self,
         clock: IReactorTime,
         redis: Commands,
         *,
         others: Callable[[], Deferred[bool]],
         nonce: Callable[[], str],
-        put_back: Callable[[str], Deferred[None]] = lambda _: succeed(None),
         chance: Callable[[], float] = random.random,
     ) -> None:
         self._clock = clock
         self._redis = redis
         self._others = others
         self._nonce = nonce
-        self.put_back = put_back
+        self.put_back: Callable[[str], Deferred[None]] = lambda _: succeed(None)
         self._generation = Generation()
         self._looks: SingleFlight[str, None] = SingleFlight()
         self._back_off = BackOff(chance)
@@ -91,9 +89,9 @@ class Standing(Service):
             self._look_in(0.0)
 
     def look(self) -> Deferred[None]:
-        """Read the marker now, or with whoever reads it; never fails.
+        """Read the marker now, or with whoever reads it.
 
-        `gen` and `is_open` tell what has come of it.
+        It does not fail: `gen` and `is_open` tell what has come of it.
         """
         return self._looks.join(MARKER, self._look)
 
@@ -113,8 +111,14 @@ class Standing(Service):
                 await self.put_back(gen)
                 self._generation.restored(gen)
                 self._log.info("what this process holds is in Redis again")
-        except (Unavailable, LimitsUnavailable, ResponseError):
+        except (Unavailable, LimitsUnavailable):
             # Redis and the database say so themselves; nothing is admitted meanwhile.
+            self._look_in(self._back_off.next())
+            return
+        except CancelledError:
+            raise
+        except Exception:  # noqa: BLE001 - the outermost wall: without a look limits stay closed
+            self._log.failure("the generation could not be looked at")
             self._look_in(self._back_off.next())
             return
         if self._generation.name is None or self._generation.needs_restoring:
@@ -152,6 +156,4 @@ class Standing(Service):
 
     def _look_again(self) -> None:
         self._timer = None
-        self.look().addErrback(
-            lambda failure: self._log.failure("the generation was not looked at", failure)
-        )
+        self.look().addErrback(lambda failure: failure.trap(CancelledError))

@@ -1,4 +1,4 @@
-from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.defer import CancelledError, Deferred, fail, succeed
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -200,10 +200,20 @@ class StandingTests(SynchronousTestCase):
         self.assertTrue(self.standing.admitting().startswith(OTHER))
 
     def test_unforeseen(self) -> None:
-        """A fault of ours is logged."""
+        """A fault of ours is logged, and limits do not stay closed for ever because of it."""
         self.others = fail(ZeroDivisionError())
         self.connect()
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+        self.others = succeed(ALONE)
+        self.clock.advance(0.2)
+        self.assertTrue(self.standing.is_open)
+
+    def test_cancelled(self) -> None:
+        """A store that stops and cancels what it was asked ends the look, without a word."""
+        self.others = fail(CancelledError())
+        self.connect()
+        self.assertFalse(self.standing.is_open)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def test_stop(self) -> None:
         """After the stop nothing is looked at any more."""
