@@ -47,7 +47,7 @@ class Asking:
         """
         keys, args = asked
         answer = self._redis.script(script, keys, args)
-        return answer.addErrback(_refused, script).addCallback(parse)
+        return answer.addCallbacks(parse, _refused, errbackArgs=(script,))
 
 
 def _refused(failure: Failure, script: Script) -> Failure:

@@ -7,11 +7,10 @@ question is asked once more.
 """
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from functools import partial
-from typing import TypeVar
+from typing import Never, TypeVar
 
 from twisted.application.service import Service
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, fail
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
@@ -122,7 +121,7 @@ class Limiter(Service):
         back.
         """
         told: Deferred[Granted | Stale] = Deferred()
-        asking = Deferred.fromCoroutine(self._admit(demand))
+        asking = self._ask_admit(demand).addCallback(self._or_again, demand)
         asking.addCallbacks(
             self._tell, _tell_failure, callbackArgs=(told, demand), errbackArgs=(told,)
         )
@@ -136,7 +135,7 @@ class Limiter(Service):
             asked = script_calls.count(caller, gen)
             return self._run(self._scripts.count, asked, answers.counted)
 
-        _, answer = await self._ask(caller.tenant, ask)
+        answer = await self._ask(caller.tenant, ask)
         if isinstance(answer, Refused):
             raise refusal_of(answer)
         if isinstance(answer, Unknown):
@@ -157,11 +156,11 @@ class Limiter(Service):
             return self._run(self._scripts.extend, asked, answers.extended)
 
         tenant = call.demand.caller.tenant
-        _, answer = await self._ask(tenant, ask)
+        answer = await self._ask(tenant, ask)
         if isinstance(answer, Gone):
             # Redis has lost it: it is put back, with what it had, before it gets more.
             await self._telling.alive(tenant, [call])
-            _, answer = await self._ask(tenant, ask)
+            answer = await self._ask(tenant, ask)
         if not isinstance(answer, Extended):
             raise LimitsUnavailable(why="lost")
         call.tokens = max(call.tokens, answer.total)
@@ -188,44 +187,63 @@ class Limiter(Service):
         """
         self._telling.flushed(tenant, ids, lines)
 
-    async def _admit(self, demand: Demand) -> Granted | Stale:
+    def _ask_admit(self, demand: Demand) -> Deferred[Granted | Stale | Unknown]:
+        """Ask once. On the way of each request, so callbacks and no coroutine."""
         if self._owed.is_full or len(self._held) >= self._most_held:
-            raise LimitsUnavailable(why="room")
-        gen, answer = await self._ask(demand.caller.tenant, partial(self._ask_admit, demand))
-        if isinstance(answer, Refused):
-            raise refusal_of(answer)
-        if isinstance(answer, Released | Unknown):
-            raise LimitsUnavailable(why="lost")
+            return fail(LimitsUnavailable(why="room"))
+        try:
+            gen = self._standing.admitting()
+        except LimitsUnavailable as refusal:
+            return fail(refusal)
+        asking = self._asking.run(
+            self._scripts.admit, script_calls.admit(demand, gen), answers.admitted
+        )
+        return asking.addCallbacks(
+            self._admitted, self._not_admitted, callbackArgs=(demand, gen), errbackArgs=(demand,)
+        )
+
+    def _admitted(self, answer: Admitted, demand: Demand, gen: str) -> Granted | Stale | Unknown:
         if isinstance(answer, Granted):
             if self._standing.gen != gen:
                 # What is held was put back into another Redis meanwhile, this not among it.
                 self._telling.given_back(demand)
                 raise LimitsUnavailable(why="generation")
             self._held.add(HeldCall(demand, answer.day, demand.prompt + answer.lease))
+            return answer
+        if isinstance(answer, Refused):
+            raise refusal_of(answer)
+        if isinstance(answer, Released):
+            raise LimitsUnavailable(why="lost")
         return answer
 
-    async def _ask_admit(self, demand: Demand, gen: str) -> Admitted:
-        asked = script_calls.admit(demand, gen)
-        try:
-            return await self._asking.run(self._scripts.admit, asked, answers.admitted)
-        except RedisNotAsked:
-            raise LimitsUnavailable(why="redis") from None
-        except RedisUnavailable:
+    def _not_admitted(self, failure: Failure, demand: Demand) -> Never:
+        failure.trap(RedisUnavailable)
+        if failure.check(RedisNotAsked) is None:
             # Late or lost: it may have been taken, or may yet be.
             self._telling.given_back(demand)
-            raise LimitsUnavailable(why="redis") from None
+        raise LimitsUnavailable(why="redis") from None
 
-    async def _ask(
-        self, tenant: str, ask: Callable[[str], Awaitable[Answer]]
-    ) -> tuple[str, Answer]:
+    def _or_again(
+        self, answer: Granted | Stale | Unknown, demand: Demand
+    ) -> Granted | Stale | Deferred[Granted | Stale]:
+        if isinstance(answer, Unknown):
+            return Deferred.fromCoroutine(self._again(demand))
+        return answer
+
+    async def _again(self, demand: Demand) -> Granted | Stale:
+        await self._rebuilding.know(demand.caller.tenant)
+        answer = await self._ask_admit(demand)
+        if isinstance(answer, Unknown):
+            raise LimitsUnavailable(why="lost")
+        return answer
+
+    async def _ask(self, tenant: str, ask: Callable[[str], Awaitable[Answer]]) -> Answer:
         """Ask under the generation that stands; once more where the tenant was not known."""
-        gen = self._standing.admitting()
-        answer = await ask(gen)
+        answer = await ask(self._standing.admitting())
         if isinstance(answer, Unknown):
             await self._rebuilding.know(tenant)
-            gen = self._standing.admitting()
-            answer = await ask(gen)
-        return gen, answer
+            answer = await ask(self._standing.admitting())
+        return answer
 
     async def _run(
         self, script: Script, asked: Asked, parse: Callable[[RedisReply], Answer]

@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 
 from attrs import define, field
-from twisted.internet.defer import Deferred, DeferredList
+from twisted.internet.defer import Deferred, DeferredList, fail
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -44,7 +44,7 @@ class Telling:
 
     def settled(self, call: HeldCall) -> None:
         """A held call has ended, and its tokens are what it cost."""
-        self._owe(("end", call.demand.id), partial(self._settle, call))
+        self._owed.owe(("end", call.demand.id), partial(self._settle, call))
 
     def given_back(self, demand: Demand) -> None:
         """A call does not take place, whatever Redis knows of it."""
@@ -83,14 +83,28 @@ class Telling:
             raise LimitsUnavailable(why="generation")
         return gen
 
-    async def _settle(self, call: HeldCall) -> None:
-        asked = script_calls.settle(call.demand, self._gen(), call.tokens)
-        answer = await self._asking.run(self._scripts.settle, asked, answers.done)
+    def _settle(self, call: HeldCall) -> Deferred[None]:
+        """On the way of each request, so callbacks and no coroutine."""
+        gen = self._standing.gen
+        if gen is None:
+            return fail(LimitsUnavailable(why="generation"))
+        asked = script_calls.settle(call.demand, gen, call.tokens)
+        telling = self._asking.run(self._scripts.settle, asked, answers.done)
+        return telling.addCallback(self._or_mended, call)
+
+    def _or_mended(
+        self, answer: answers.Done | answers.Gone | answers.Unknown, call: HeldCall
+    ) -> Deferred[None] | None:
+        if isinstance(answer, answers.Done):
+            return None
+        return Deferred.fromCoroutine(self._mend(answer, call))
+
+    async def _mend(self, answer: answers.Gone | answers.Unknown, call: HeldCall) -> None:
+        """Redis has lost a call that has ended; its heartbeat puts it back as such."""
         tenant = call.demand.caller.tenant
         if isinstance(answer, answers.Unknown):
             await self._rebuilding.know(tenant)
-        if not isinstance(answer, answers.Done) and self.held.get(call.demand.id) is call:
-            # Redis has lost the call; its heartbeat puts it back as one that has ended.
+        if self.held.get(call.demand.id) is call:
             await self.alive(tenant, [call])
 
     async def _release(self, demand: Demand) -> None:

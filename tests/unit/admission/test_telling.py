@@ -102,6 +102,14 @@ class TellTests(LimiterTestCase):
         self.assertEqual(self.redis.the("flushed").args[:4], [GEN, 2, "id", "b"])
         self.assertEqual(self.redis.names(), ["flushed"])
 
+    def test_flushed_while_doubtful(self) -> None:
+        """While nothing stands it waits for the generation that does."""
+        self.standing.connected(OTHER)
+        self.limiter.flushed("T", ["id"], [LINE])
+        self.assertEqual(self.redis.names(), [])
+        self.clock.advance(0.2)
+        self.assertEqual(self.redis.the("flushed").args[0], f"{OTHER}-n")
+
     def test_flushed_unknown(self) -> None:
         """A tenant that is new to Redis is told to it first."""
         self.once("flushed", UNKNOWN, OK)
