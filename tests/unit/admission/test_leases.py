@@ -139,6 +139,15 @@ class TokenLeasesTests(SynchronousTestCase):
         held.drew(310)
         self.assertEqual(held.granted, 300)
 
+    def test_nothing_is_taken_back(self) -> None:
+        """A Redis that has lost a lease does not take back what has passed; it is as a no."""
+        held = leases()
+        held.passing(60, 0.0)
+        held.drawing()
+        held.drew(50)
+        self.assertEqual(held.granted, 100)
+        self.assertIs(held.step(0.0), Step.FLOW)
+
     def test_late(self) -> None:
         """Asked again after growing pauses; after ten seconds the answer ends honestly."""
         held = leases()

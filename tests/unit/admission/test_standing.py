@@ -125,6 +125,15 @@ class StandingTests(SynchronousTestCase):
         self.clock.advance(0.4)
         self.assertTrue(self.standing.is_open)
 
+    def test_well_again(self) -> None:
+        """After a success the pauses begin anew."""
+        for server in (RUN, OTHER):
+            self.redis.away = True
+            self.connect(server)
+            self.redis.away = False
+            self.clock.advance(0.2)
+            self.assertTrue(self.standing.is_open)
+
     def test_strange_answers(self) -> None:
         """A server that does not tell the time as it should is not believed."""
         for time in (None, [b"1"], [1, 2], b"1"):

@@ -102,6 +102,18 @@ class TellTests(LimiterTestCase):
         self.assertEqual(self.redis.the("flushed").args[:4], [GEN, 2, "id", "b"])
         self.assertEqual(self.redis.names(), ["flushed"])
 
+    def test_flushed_while_another_is_under_way(self) -> None:
+        """A batch that is committed meanwhile follows at once."""
+        del self.redis.replies["flushed"]
+        self.limiter.flushed("T", ["a"], [LINE])
+        first = self.redis.the("flushed")
+        self.limiter.flushed("T", ["b"], [LINE])
+        self.limiter.flushed("U", ["c"], [LINE])
+        self.redis.the("flushed").answer.callback(OK)
+        self.redis.replies["flushed"] = OK
+        first.answer.callback(OK)
+        self.assertEqual([call.args[2] for call in self.redis.calls], ["a", "c", "b"])
+
     def test_flushed_while_doubtful(self) -> None:
         """While nothing stands it waits for the generation that does."""
         self.standing.connected(OTHER)
