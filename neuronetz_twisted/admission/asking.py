@@ -30,6 +30,7 @@ class Scripts:
     heartbeat: Script
     flushed: Script
     rebuild: Script
+    raise_epoch: Script
 
 
 @frozen

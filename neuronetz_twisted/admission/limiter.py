@@ -8,6 +8,7 @@ question is asked once more.
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Never, TypeVar
+from uuid import UUID
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, fail
@@ -186,6 +187,14 @@ class Limiter(Service):
         `lines` are its values as of that transaction or later.
         """
         self._telling.flushed(tenant, ids, lines)
+
+    def raise_epoch(self, tenant_id: UUID, epoch: int) -> Deferred[None]:
+        """Tell Redis of a tenant's new epoch; a smaller one than it knows changes nothing.
+
+        Fails with `RedisUnavailable`; whoever tells tells again.
+        """
+        asked = script_calls.raise_epoch(str(tenant_id), epoch)
+        return self._asking.run(self._scripts.raise_epoch, asked, lambda _: None)
 
     def _ask_admit(self, demand: Demand) -> Deferred[Granted | Stale | Unknown]:
         """Ask once. On the way of each request, so callbacks and no coroutine."""

@@ -204,6 +204,11 @@ def rebuild(tenant: str, gen: str, lines: Iterable[LedgerLine]) -> Asked:
     return tenant_keys(tenant), (gen, *_columns(lines))
 
 
+def raise_epoch(tenant: str, epoch: int) -> Asked:
+    """A tenant has changed."""
+    return tenant_keys(tenant)[:1], (epoch,)
+
+
 def _columns(lines: Iterable[LedgerLine]) -> list[RedisArgument]:
     columns: list[RedisArgument] = []
     for line in lines:

@@ -32,6 +32,7 @@ SCRIPTS = Scripts(
             "heartbeat",
             "flushed",
             "rebuild",
+            "raise_epoch",
         )
     }
 )

@@ -1,9 +1,11 @@
+from uuid import UUID
+
 from twisted.internet.defer import CancelledError, Deferred
 
 from neuronetz_twisted.admission.answers import Code, Figures, Stale
 from neuronetz_twisted.admission.generation import HEARTBEAT_S
 from neuronetz_twisted.admission.limiter import STOP_S
-from neuronetz_twisted.errors import BudgetExhausted, RateLimited
+from neuronetz_twisted.errors import BudgetExhausted, RateLimited, RedisUnavailable
 from tests.unit.admission.limiting import GIVEN, OTHER, LimiterTestCase
 from tests.unit.admission.scripted_redis import (
     FIGURES,
@@ -256,6 +258,21 @@ class ExtendTests(LimiterTestCase):
         asking = self.extend()
         self.redis.the("extend").lose()
         self.refused(asking, "redis")
+
+
+class EpochTests(LimiterTestCase):
+    def test_raised(self) -> None:
+        """A new epoch is told under the tenant's key, whatever Redis answers."""
+        self.redis.replies["raise_epoch"] = [8]
+        self.assertIsNone(self.successResultOf(self.limiter.raise_epoch(UUID(int=1), 8)))
+        told = self.redis.the("raise_epoch")
+        self.assertEqual(told.keys, ["nz:{00000000-0000-0000-0000-000000000001}:bud"])
+        self.assertEqual(told.args, [8])
+
+    def test_away(self) -> None:
+        """Without Redis nobody is told."""
+        self.redis.away = True
+        self.failureResultOf(self.limiter.raise_epoch(UUID(int=1), 8), RedisUnavailable)
 
 
 class StopTests(LimiterTestCase):
