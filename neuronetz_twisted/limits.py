@@ -4,6 +4,8 @@ Here and not in `vocabulary.py`, since it is also the form in which operators se
 What follows for a caller from both levels is `admission/allowance.py`.
 """
 
+from collections.abc import Sequence
+
 from attrs import asdict, fields, frozen
 
 
@@ -31,6 +33,31 @@ class Limits:
 
 LIMIT_NAMES: tuple[str, ...] = tuple(limit.name for limit in fields(Limits))
 """The names of all limits, which are those of their columns too."""
+
+
+@frozen(kw_only=True)
+class Grant:
+    """What one call was admitted with, in tokens.
+
+    `prompt` is the estimate of its prompt, `lease` what its answer may have at first, and
+    `num_predict` what the model host is told; `asked_predict` is what it would have been told but
+    for budgets. With `has_budget` nothing is relayed that no lease covers. `day` is the UTC day
+    that is charged, as `2026-11-23`. `fields` are the header lines that show what is left.
+    """
+
+    prompt: int
+    lease: int
+    num_predict: int
+    asked_predict: int
+    has_budget: bool
+    day: str
+    fields: Sequence[tuple[bytes, bytes]] = ()
+
+    @property
+    def reservation(self) -> int:
+        """The most that the call may cost before it draws a further lease."""
+        return self.prompt + (self.lease if self.has_budget else self.num_predict)
+
 
 NOTHING_SET = Limits()
 

@@ -14,7 +14,7 @@ from attrs import field, frozen
 from twisted.internet.defer import CancelledError
 
 from neuronetz_twisted.errors import Refusal
-from neuronetz_twisted.limits import NOTHING_SET, Limits
+from neuronetz_twisted.limits import NOTHING_SET, Grant, Limits
 
 CLIENT_CLOSED = 499
 """The status that the record gives to an answer nobody waited for, as nginx does."""
@@ -208,16 +208,16 @@ class AuditSlot(Protocol):
 
 @frozen(kw_only=True)
 class Ticket:
-    """The permission to run one call: who, which model, on which backends (SPEC 5-7).
+    """The permission to run one call: who, which model, on which backends, how much (SPEC 5-7).
 
-    `reservation` is the most that the call may cost, in tokens; `slot` is where its record goes,
-    and where its intent is already. `intent` has the fields of that, which the record shares.
+    `slot` is where its record goes, and where its intent is already. `intent` has the fields of
+    that, which the record shares.
     """
 
     call: Call
     principal: Principal
     model: ModelInfo
-    reservation: int
+    grant: Grant
     slot: AuditSlot
     intent: Mapping[str, str | int | float | bool | None]
 

@@ -91,14 +91,14 @@ class ScriptSet:
 
 
 REAL = ScriptSet(
-    admit=scripts.ADMIT,
-    count=scripts.COUNT,
-    extend=scripts.EXTEND,
-    flushed=scripts.FLUSHED,
-    heartbeat=scripts.HEARTBEAT,
-    rebuild=scripts.REBUILD,
-    release=scripts.RELEASE,
-    settle=scripts.SETTLE,
+    admit=scripts.SCRIPTS.admit,
+    count=scripts.SCRIPTS.count,
+    extend=scripts.SCRIPTS.extend,
+    flushed=scripts.SCRIPTS.flushed,
+    heartbeat=scripts.SCRIPTS.heartbeat,
+    rebuild=scripts.SCRIPTS.rebuild,
+    release=scripts.SCRIPTS.release,
+    settle=scripts.SCRIPTS.settle,
 )
 TIMED = ScriptSet(*(on_test_clock(script) for script in astuple(REAL, recurse=False)))
 
@@ -210,7 +210,7 @@ class TenantScripts:
 
     def raise_epoch(self, epoch: int) -> list[int]:
         """Tell of a change of the tenant."""
-        return self.run(scripts.RAISE_EPOCH, [self.key("bud")], (epoch,))
+        return self.run(scripts.SCRIPTS.raise_epoch, [self.key("bud")], (epoch,))
 
     def run(
         self, script: Script, keys: Sequence[RedisArgument], args: Sequence[RedisArgument]

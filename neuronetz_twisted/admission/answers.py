@@ -100,13 +100,6 @@ class Released:
 
 
 @frozen
-class Counted:
-    """The list or page may be read."""
-
-    figures: Figures
-
-
-@frozen
 class Extended:
     """The call has `total` tokens now; no more than it had means that the budget has none left."""
 
@@ -123,7 +116,10 @@ class Done:
     """The script did what it was asked."""
 
 
-def admitted(reply: RedisReply) -> Granted | Refused | Stale | Unknown | Released:
+Admitted = Granted | Refused | Stale | Unknown | Released
+
+
+def admitted(reply: RedisReply) -> Admitted:
     """What `admit` answered. Raises `RedisUnavailable` for anything else."""
     match _integers(reply):
         case [Code.OK, lease, day, *figures]:
@@ -134,11 +130,14 @@ def admitted(reply: RedisReply) -> Granted | Refused | Stale | Unknown | Release
             return _not_granted(numbers)
 
 
-def counted(reply: RedisReply) -> Counted | Refused | Stale | Unknown:
-    """What `count` answered. Raises `RedisUnavailable` for anything else."""
+def counted(reply: RedisReply) -> Figures | Refused | Stale | Unknown:
+    """What `count` answered: figures where the list may be read.
+
+    Raises `RedisUnavailable` for anything else.
+    """
     match _integers(reply):
         case [Code.OK, *figures]:
-            return Counted(_figures(figures))
+            return _figures(figures)
         case numbers:
             return _not_granted(numbers)
 

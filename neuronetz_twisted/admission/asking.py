@@ -18,21 +18,6 @@ _log = Logger()
 Answer = TypeVar("Answer")
 
 
-@frozen(kw_only=True)
-class Scripts:
-    """The scripts of admission."""
-
-    admit: Script
-    count: Script
-    extend: Script
-    settle: Script
-    release: Script
-    heartbeat: Script
-    flushed: Script
-    rebuild: Script
-    raise_epoch: Script
-
-
 @frozen
 class Asking:
     """Runs scripts on `redis`."""

@@ -9,7 +9,7 @@ from itertools import islice
 
 from attrs import define, field, frozen
 
-from neuronetz_twisted.admission.script_calls import LedgerLine
+from neuronetz_twisted.ledger import LedgerLine
 
 MOST_IDS = 1000
 """How many calls one script ends: it holds up Redis for all others meanwhile."""

@@ -29,12 +29,13 @@ from neuronetz_twisted.admission.answers import (
     Stale,
     Unknown,
 )
-from neuronetz_twisted.admission.asking import Asking, Scripts
+from neuronetz_twisted.admission.asking import Asking
 from neuronetz_twisted.admission.generation import HEARTBEAT_S
 from neuronetz_twisted.admission.headers import refusal_of
 from neuronetz_twisted.admission.owed import Owed
 from neuronetz_twisted.admission.rebuilding import Ledger, Rebuilding
-from neuronetz_twisted.admission.script_calls import Asked, Caller, Demand, HeldCall, LedgerLine
+from neuronetz_twisted.admission.script_calls import Asked, Caller, Demand, HeldCall
+from neuronetz_twisted.admission.scripts import Scripts
 from neuronetz_twisted.admission.standing import Standing
 from neuronetz_twisted.admission.telling import Telling
 from neuronetz_twisted.errors import (
@@ -43,6 +44,7 @@ from neuronetz_twisted.errors import (
     RedisUnavailable,
     Refusal,
 )
+from neuronetz_twisted.ledger import LedgerLine
 from neuronetz_twisted.seams import RedisReply, Script, ScriptRunner
 
 Answer = TypeVar("Answer")

@@ -9,11 +9,12 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
 from neuronetz_twisted.admission import answers, script_calls
-from neuronetz_twisted.admission.asking import Asking, Scripts
+from neuronetz_twisted.admission.asking import Asking
 from neuronetz_twisted.admission.flights import SingleFlight
-from neuronetz_twisted.admission.script_calls import LedgerLine
+from neuronetz_twisted.admission.scripts import Scripts
 from neuronetz_twisted.admission.standing import Standing
 from neuronetz_twisted.errors import LimitsUnavailable, Unavailable
+from neuronetz_twisted.ledger import LedgerLine
 
 Ledger = Callable[[str], Deferred[Sequence[LedgerLine]]]
 """What the ledger has of a tenant and its keys: today, this month and in all.

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from attrs import define, frozen
 
+from neuronetz_twisted.ledger import LedgerLine
 from neuronetz_twisted.seams import RedisArgument
 
 Asked = tuple[Sequence[str], Sequence[RedisArgument]]
@@ -88,19 +89,6 @@ class HeldCall:
     day: str
     tokens: int
     is_settled: bool = False
-
-
-@frozen
-class LedgerLine:
-    """What the ledger has of one scope and period: `t` or `k:<key id>`, `day`, and its first day.
-
-    `tokens` is the value after the transaction in which it was read.
-    """
-
-    scope: str
-    period: str
-    date: str
-    tokens: int
 
 
 @frozen

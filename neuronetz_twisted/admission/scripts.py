@@ -10,6 +10,8 @@ is refused and nothing is half done. Those that end calls run all the same.
 
 from importlib.resources import files
 
+from attrs import frozen
+
 from neuronetz_twisted.seams import Script
 
 _FOLDER = files("neuronetz_twisted.admission") / "scripts"
@@ -23,15 +25,33 @@ def _load(name: str, *parts: str, first_line: bytes = _FIRST_LINE) -> Script:
     return Script(name, first_line + b"\n".join(texts))
 
 
-ADMIT = _load("admit", "clock", "windows", "budgets", "pendings", "limits", "slots")
-CHECK_EPOCH = _load("check_epoch")
-COUNT = _load("count", "clock", "windows", "budgets", "limits")
-EXTEND = _load("extend", "clock", "windows", "budgets", "pendings", "limits")
-HEARTBEAT = _load("heartbeat", "clock", "budgets", "pendings", "slots")
-RAISE_EPOCH = _load("raise_epoch")
-REBUILD = _load("rebuild", "clock", "budgets")
-FLUSHED = _load("flushed", "clock", "budgets", "pendings", first_line=_FIRST_LINE_OF_ENDS)
-RELEASE = _load(
-    "release", "clock", "windows", "budgets", "pendings", first_line=_FIRST_LINE_OF_ENDS
+@frozen(kw_only=True)
+class Scripts:
+    """The scripts of admission."""
+
+    admit: Script
+    count: Script
+    extend: Script
+    settle: Script
+    release: Script
+    heartbeat: Script
+    flushed: Script
+    rebuild: Script
+    look: Script
+    raise_epoch: Script
+
+
+_OF_CALLS = ("clock", "windows", "budgets", "pendings")
+
+SCRIPTS = Scripts(
+    admit=_load("admit", *_OF_CALLS, "limits", "slots"),
+    count=_load("count", "clock", "windows", "budgets", "limits"),
+    extend=_load("extend", *_OF_CALLS, "limits"),
+    settle=_load("settle", *_OF_CALLS, first_line=_FIRST_LINE_OF_ENDS),
+    release=_load("release", *_OF_CALLS, first_line=_FIRST_LINE_OF_ENDS),
+    heartbeat=_load("heartbeat", "clock", "budgets", "pendings", "slots"),
+    flushed=_load("flushed", "clock", "budgets", "pendings", first_line=_FIRST_LINE_OF_ENDS),
+    rebuild=_load("rebuild", "clock", "budgets"),
+    look=_load("look", "clock", "windows", "budgets", "limits", "slots"),
+    raise_epoch=_load("raise_epoch"),
 )
-SETTLE = _load("settle", "clock", "windows", "budgets", "pendings", first_line=_FIRST_LINE_OF_ENDS)

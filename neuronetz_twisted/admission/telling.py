@@ -15,14 +15,16 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from neuronetz_twisted.admission import answers, script_calls
-from neuronetz_twisted.admission.asking import Asking, Scripts
+from neuronetz_twisted.admission.asking import Asking
 from neuronetz_twisted.admission.flushes import Flushes
 from neuronetz_twisted.admission.held import HeldCalls
 from neuronetz_twisted.admission.owed import Owed
 from neuronetz_twisted.admission.rebuilding import Rebuilding
-from neuronetz_twisted.admission.script_calls import Demand, HeldCall, LedgerLine
+from neuronetz_twisted.admission.script_calls import Demand, HeldCall
+from neuronetz_twisted.admission.scripts import Scripts
 from neuronetz_twisted.admission.standing import Standing
 from neuronetz_twisted.errors import LimitsUnavailable, RedisUnavailable, Refusal, Unavailable
+from neuronetz_twisted.ledger import LedgerLine
 
 _log = Logger()
 

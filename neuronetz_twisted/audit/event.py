@@ -10,6 +10,7 @@ from functools import lru_cache
 
 import orjson
 
+from neuronetz_twisted.limits import Grant
 from neuronetz_twisted.vocabulary import (
     Arrival,
     Call,
@@ -69,15 +70,16 @@ def record_of(event: Event) -> bytes:
     return orjson.dumps(event)
 
 
-def intent_event(call: Call, principal: Principal, model: ModelInfo, reservation: int) -> Event:
+def intent_event(call: Call, principal: Principal, model: ModelInfo, grant: Grant) -> Event:
     """What is known of a call before its first byte goes to a model host.
 
-    `reservation` is the most that it may cost, in tokens.
+    Its day is the one that it is charged to, which Redis decides, not our clock.
     """
     return _arrived(call.arrival, principal) | {
+        "day": grant.day,
         "dialect": call.dialect,
         "model": plain(model.name, MAX_MODEL),
-        "reservation": reservation,
+        "reservation": grant.reservation,
     }
 
 
@@ -100,7 +102,7 @@ def call_event(
         "prompt_tokens": usage.prompt_tokens,
         "completion_tokens": usage.completion_tokens,
         "estimated": usage.estimated or unknown,
-        "charged": ticket.reservation if unknown else used,
+        "charged": ticket.grant.reservation if unknown else used,
         "count": 1,
         "bytes_sent": outcome.bytes_sent,
         "first_byte_ms": _ms(outcome.first_byte_after),

@@ -8,6 +8,7 @@ from twisted.internet.interfaces import IPushProducer
 
 from neuronetz_twisted.audit.event import intent_event
 from neuronetz_twisted.errors import Refusal
+from neuronetz_twisted.limits import Grant
 from neuronetz_twisted.testing.audit import FakeSlot
 from neuronetz_twisted.vocabulary import (
     Arrival,
@@ -22,7 +23,9 @@ from neuronetz_twisted.vocabulary import (
 TENANT = UUID(int=1)
 KEY_ID = UUID(int=2)
 REQUEST_ID = "018bcfe5-6800-7000-8000-000000000003"
-RESERVATION = 4099
+GRANT = Grant(
+    prompt=3, lease=256, num_predict=4096, asked_predict=4096, has_budget=False, day="2023-11-14"
+)
 
 
 def made_principal(**changes: Any) -> Principal:
@@ -93,9 +96,9 @@ def made_ticket(**changes: Any) -> Ticket:
         call=call,
         principal=call.principal,
         model=model,
-        reservation=RESERVATION,
+        grant=GRANT,
         slot=FakeSlot(),
-        intent=intent_event(call, call.principal, model, RESERVATION),
+        intent=intent_event(call, call.principal, model, GRANT),
     )
 
 

@@ -10,8 +10,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from neuronetz_twisted.admission.answers import Figures, Granted
 from neuronetz_twisted.admission.limiter import Limiter
 from neuronetz_twisted.admission.owed import Owed
-from neuronetz_twisted.admission.script_calls import LedgerLine
 from neuronetz_twisted.errors import LimitsUnavailable
+from neuronetz_twisted.ledger import LedgerLine
 from neuronetz_twisted.seams import RedisReply
 from tests.unit.admission.scripted_redis import (
     DAY,

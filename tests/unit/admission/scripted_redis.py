@@ -6,9 +6,10 @@ from attrs import define, field, frozen
 from twisted.internet.defer import Deferred, fail, succeed
 
 from neuronetz_twisted.admission.answers import Code
-from neuronetz_twisted.admission.asking import Scripts
-from neuronetz_twisted.admission.script_calls import Caller, Demand, LedgerLine
+from neuronetz_twisted.admission.script_calls import Caller, Demand
+from neuronetz_twisted.admission.scripts import Scripts
 from neuronetz_twisted.errors import RedisNotAsked, RedisUnavailable
+from neuronetz_twisted.ledger import LedgerLine
 from neuronetz_twisted.seams import RedisArgument, RedisReply, Script
 
 OK = [int(Code.OK)]

@@ -1,7 +1,7 @@
 from twisted.trial.unittest import SynchronousTestCase
 
 from neuronetz_twisted.admission.flushes import MOST_IDS, Flush, Flushes
-from neuronetz_twisted.admission.script_calls import LedgerLine
+from neuronetz_twisted.ledger import LedgerLine
 from tests.unit.admission.scripted_redis import DAY, LINE
 
 LATER = LedgerLine("t", "day", DAY, 900)

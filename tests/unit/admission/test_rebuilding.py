@@ -6,8 +6,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from neuronetz_twisted.admission.asking import Asking
 from neuronetz_twisted.admission.rebuilding import Rebuilding
-from neuronetz_twisted.admission.script_calls import LedgerLine
 from neuronetz_twisted.errors import DatabaseUnavailable, LimitsUnavailable
+from neuronetz_twisted.ledger import LedgerLine
 from tests.unit.admission.scripted_redis import DAY, LINE, OK, SCRIPTS, UNKNOWN, ScriptedRedis
 from tests.unit.admission.standings import GEN, standing
 

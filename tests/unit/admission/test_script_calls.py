@@ -1,7 +1,8 @@
 from twisted.trial.unittest import SynchronousTestCase
 
 from neuronetz_twisted.admission import script_calls
-from neuronetz_twisted.admission.script_calls import HeldCall, LedgerLine
+from neuronetz_twisted.admission.script_calls import HeldCall
+from neuronetz_twisted.ledger import LedgerLine
 from tests.unit.admission.scripted_redis import DAY, LINE, caller, demand
 
 BUD, PEND = "nz:{T}:bud", "nz:{T}:pend"
