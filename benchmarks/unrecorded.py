@@ -13,9 +13,12 @@ from twisted.scripts.twistd import run
 
 from neuronetz_twisted import service
 from neuronetz_twisted.recording import Recording, recording
+from neuronetz_twisted.vocabulary import AuditSlot
 
 
 class _Slot:
+    tokens: int | None = None
+
     def extend(self, tokens: int) -> None:
         """Forget it."""
 
@@ -34,7 +37,7 @@ class _Unrecorded:
     def check(self) -> None:
         """All is well."""
 
-    def open(self, request_id: str, intent: bytes) -> _Slot:
+    def open(self, request_id: str, intent: bytes) -> AuditSlot:
         """Keep nothing of an intent."""
         del request_id, intent
         return _SLOT

@@ -44,17 +44,15 @@ class Pipeline:
         call: Call,
         client: Client,
         writer_of: Callable[[Ticket], Writer],
-        admitted: Callable[[], object],
+        admitted: Callable[[Ticket], object],
     ) -> None:
         """Run one call to its end; cancelled when the client goes.
 
         Raises the refusal of one that is not admitted. From when `admitted` is called, it is
         answered and settled here: only a fault of ours can come out then, and it is on record.
         """
-        # Where no model host has room, no slot is taken: such a refusal is only counted (SPEC 9).
-        self._upstream.check()
         ticket = await self._admission.admit(call)
-        admitted()
+        admitted(ticket)
         live = self._live.enter(ticket)
         outcome = UNKNOWN
         try:

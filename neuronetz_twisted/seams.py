@@ -5,7 +5,6 @@ joins both. Deferreds are the border: each fires with its value or with the `Una
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from enum import Enum
 from hashlib import sha1
 from typing import Any, Protocol
 from uuid import UUID
@@ -24,13 +23,6 @@ from neuronetz_twisted.vocabulary import (
     Principal,
     Ticket,
 )
-
-
-class Verdict(Enum):
-    """What the admission script says of a request (SPEC 5, 7)."""
-
-    ADMITTED = "admitted"
-    STALE = "stale"
 
 
 class KeyStore(Protocol):
@@ -70,18 +62,6 @@ class PrincipalCache(Protocol):
 
     def drop(self, prefix: str) -> Deferred[None]:
         """Forget the entry."""
-        ...
-
-
-class Limiter(Protocol):
-    """The one admission call of each request. May fail with `RedisUnavailable`."""
-
-    def admit(self, request_id: str, principal: Principal) -> Deferred[Verdict]:
-        """Ask Redis whether this request may run."""
-        ...
-
-    def raise_epoch(self, tenant_id: UUID, epoch: int) -> Deferred[None]:
-        """Tell Redis of a tenant's new epoch; a smaller one than it knows changes nothing."""
         ...
 
 

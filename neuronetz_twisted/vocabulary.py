@@ -131,7 +131,8 @@ class NativeRequest:
 
     `path` is a constant of ours. `body` is what goes upstream, without `model` and `stream`, which
     `upstream` sets. `stream` is what the client asked for. `ignored` names the fields that were
-    dropped. `prompt_bytes` is the UTF-8 length of all text, for the estimate where counts miss.
+    dropped. `prompt_bytes` is the UTF-8 length of all text, for the estimate of the prompt.
+    `predict_name` is the client's own name for `num_predict`, None where he has set none.
     """
 
     path: str
@@ -141,6 +142,7 @@ class NativeRequest:
     include_usage: bool = False
     ignored: tuple[str, ...] = ()
     prompt_bytes: int = 0
+    predict_name: str | None = None
 
 
 @frozen(kw_only=True)
@@ -196,6 +198,11 @@ class AuditSlot(Protocol):
 
     Here and not in `seams.py`, since a ticket holds one.
     """
+
+    @property
+    def tokens(self) -> int | None:
+        """What was reserved last, None while that is what the intent says."""
+        ...
 
     def extend(self, tokens: int) -> None:
         """Reserve `tokens` in all from now on, in the place of what was reserved before."""

@@ -41,6 +41,7 @@ LIMITS = {
 _LEVELS = ("tenant", "key")
 _PERIODS = (None, "day", "month", "total")
 _FIGURES = 7
+_USED = 6
 
 
 @frozen
@@ -58,6 +59,27 @@ class Figures:
     period: str | None
     remaining_budget: int
     now_s: int
+
+
+@frozen
+class Used:
+    """What is counted at one level: requests and tokens of the window, calls that run, budgets."""
+
+    requests: int
+    tokens: int
+    concurrent: int
+    budget_day: int
+    budget_month: int
+    budget_total: int
+
+
+@frozen
+class Looked:
+    """All that is counted for a caller."""
+
+    figures: Figures
+    tenant: Used
+    key: Used
 
 
 @frozen
@@ -140,6 +162,18 @@ def counted(reply: RedisReply) -> Figures | Refused | Stale | Unknown:
             return _figures(figures)
         case numbers:
             return _not_granted(numbers)
+
+
+def looked(reply: RedisReply) -> Looked | Unknown:
+    """What `look` answered. Raises `RedisUnavailable` for anything else."""
+    match _integers(reply):
+        case [Code.OK, *numbers] if len(numbers) == _FIGURES + 2 * _USED:
+            tenant, key = numbers[_FIGURES:-_USED], numbers[-_USED:]
+            return Looked(_figures(numbers[:_FIGURES]), Used(*tenant), Used(*key))
+        case [Code.UNKNOWN]:
+            return Unknown()
+        case _:
+            raise _strange()
 
 
 def extended(reply: RedisReply) -> Extended | Gone | Unknown:

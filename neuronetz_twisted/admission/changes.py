@@ -12,8 +12,8 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from neuronetz_twisted.admission.identify import Identifier
+from neuronetz_twisted.admission.limits import Limiter
 from neuronetz_twisted.errors import RedisUnavailable
-from neuronetz_twisted.seams import Limiter
 
 _log = Logger()
 

@@ -4,23 +4,14 @@ Batches that wait are put together: the ids one behind the other, of the lines o
 largest, since its values only grow.
 """
 
-from collections.abc import Iterable, Sequence
 from itertools import islice
 
-from attrs import define, field, frozen
+from attrs import define, field
 
-from neuronetz_twisted.ledger import LedgerLine
+from neuronetz_twisted.ledger import Flushed, LedgerLine
 
 MOST_IDS = 1000
 """How many calls one script ends: it holds up Redis for all others meanwhile."""
-
-
-@frozen
-class Flush:
-    """What one script is told."""
-
-    ids: Sequence[str]
-    lines: Sequence[LedgerLine]
 
 
 @define
@@ -35,17 +26,17 @@ class Flushes:
 
     _tenants: dict[str, _Waiting] = field(factory=dict, init=False)
 
-    def add(self, tenant: str, ids: Iterable[str], lines: Iterable[LedgerLine]) -> None:
+    def add(self, flushed: Flushed) -> None:
         """Take a batch that was committed."""
-        waiting = self._tenants.setdefault(tenant, _Waiting())
-        waiting.ids.update(dict.fromkeys(ids))
-        for line in lines:
+        waiting = self._tenants.setdefault(flushed.tenant, _Waiting())
+        waiting.ids.update(dict.fromkeys(flushed.ids))
+        for line in flushed.lines:
             place = (line.scope, line.period, line.date)
             known = waiting.lines.get(place)
             if known is None or known.tokens < line.tokens:
                 waiting.lines[place] = line
 
-    def next(self, tenant: str) -> Flush | None:
+    def next(self, tenant: str) -> Flushed | None:
         """What to tell of a tenant, the oldest first; None where nothing waits.
 
         All lines go with each portion: a call must not end before the value that has it is there.
@@ -53,11 +44,12 @@ class Flushes:
         waiting = self._tenants.get(tenant)
         if waiting is None:
             return None
-        return Flush(list(islice(waiting.ids, MOST_IDS)), list(waiting.lines.values()))
+        ids = list(islice(waiting.ids, MOST_IDS))
+        return Flushed(tenant, ids, list(waiting.lines.values()))
 
-    def told(self, tenant: str, flush: Flush) -> None:
+    def told(self, flush: Flushed) -> None:
         """Redis has acknowledged a flush."""
-        waiting = self._tenants[tenant]
+        waiting = self._tenants[flush.tenant]
         for request_id in flush.ids:
             waiting.ids.pop(request_id, None)
         for line in flush.lines:
@@ -65,4 +57,4 @@ class Flushes:
             if not waiting.ids and waiting.lines.get(place) == line:
                 del waiting.lines[place]
         if not waiting.ids and not waiting.lines:
-            del self._tenants[tenant]
+            del self._tenants[flush.tenant]

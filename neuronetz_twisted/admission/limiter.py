@@ -6,7 +6,7 @@ back until Redis has acknowledged that. A tenant that Redis does not know is tol
 question is asked once more.
 """
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable
 from typing import Never, TypeVar
 from uuid import UUID
 
@@ -24,6 +24,7 @@ from neuronetz_twisted.admission.answers import (
     Figures,
     Gone,
     Granted,
+    Looked,
     Refused,
     Released,
     Stale,
@@ -44,7 +45,7 @@ from neuronetz_twisted.errors import (
     RedisUnavailable,
     Refusal,
 )
-from neuronetz_twisted.ledger import LedgerLine
+from neuronetz_twisted.ledger import Flushed
 from neuronetz_twisted.seams import RedisReply, Script, ScriptRunner
 
 Answer = TypeVar("Answer")
@@ -145,6 +146,17 @@ class Limiter(Service):
             raise LimitsUnavailable(why="lost")
         return answer
 
+    async def look(self, caller: Caller) -> Looked:
+        """See what is left, without taking anything. Raises `LimitsUnavailable`."""
+
+        def ask(gen: str) -> Awaitable[Looked | Unknown]:
+            return self._run(self._scripts.look, script_calls.look(caller, gen), answers.looked)
+
+        answer = await self._ask(caller.tenant, ask)
+        if isinstance(answer, Unknown):
+            raise LimitsUnavailable(why="lost")
+        return answer
+
     async def extend(self, request_id: str, total: int) -> int:
         """Draw a lease: the call is to have `total` tokens; gives what it has then, maybe less.
 
@@ -183,12 +195,9 @@ class Limiter(Service):
             self._held.drop([request_id])
             self._telling.given_back(call.demand)
 
-    def flushed(self, tenant: str, ids: Sequence[str], lines: Iterable[LedgerLine]) -> None:
-        """Note that the ledger has these calls, of whatever process. Never fails.
-
-        `lines` are its values as of that transaction or later.
-        """
-        self._telling.flushed(tenant, ids, lines)
+    def flushed(self, flushed: Flushed) -> None:
+        """Note that the ledger has these calls, of whatever process. Never fails."""
+        self._telling.flushed(flushed)
 
     def raise_epoch(self, tenant_id: UUID, epoch: int) -> Deferred[None]:
         """Tell Redis of a tenant's new epoch; a smaller one than it knows changes nothing.

@@ -1,57 +1,58 @@
-"""The one admission call of each request, as scripts that Redis runs as one step each.
+"""The limiter, as those know it who ask it on the way of a request (SPEC 7).
 
-Limits hold over all processes and machines because Redis decides, never a process of ours. All keys
-of a tenant carry its id as hash tag, so that they live together wherever Redis spreads them.
+`limiter.py` is the one that asks Redis; tests have another.
 """
 
+from collections.abc import Awaitable
+from typing import Protocol
 from uuid import UUID
 
-from attrs import frozen
 from twisted.internet.defer import Deferred
 
-from neuronetz_twisted.admission.scripts import CHECK_EPOCH, RAISE_EPOCH
-from neuronetz_twisted.errors import RedisUnavailable
-from neuronetz_twisted.seams import RedisReply, ScriptRunner, Verdict
+from neuronetz_twisted.admission.allowance import Allowance
+from neuronetz_twisted.admission.answers import Figures, Granted, Looked, Stale
+from neuronetz_twisted.admission.script_calls import Caller, Demand
 from neuronetz_twisted.vocabulary import Principal
 
-_STALE = 0
-_ADMITTED = [1]
 
+class Limiter(Protocol):
+    """Who may run how much now. What it cannot say for sure is `LimitsUnavailable`."""
 
-@frozen
-class RedisLimiter:
-    """The limiter of `seams.Limiter`: who may run now, as Redis knows it."""
+    def admit(self, demand: Demand) -> Deferred[Granted | Stale]:
+        """Take what a call needs, or nothing.
 
-    _redis: ScriptRunner
-
-    def admit(
-        self,
-        request_id: str,  # noqa: ARG002 - what an admission takes will be kept under it (SPEC 7)
-        principal: Principal,
-    ) -> Deferred[Verdict]:
-        """Ask Redis whether this request may run.
-
-        STALE means that the tenant has changed since the principal's snapshot. Fails with
-        RedisUnavailable, also where the answer is none of the script's: no answer is no pass.
+        May fail with `RateLimited` or `BudgetExhausted` too. What was granted is held until it is
+        settled or released.
         """
-        answer = self._redis.script(CHECK_EPOCH, [_budget_key(principal.tenant)], [principal.epoch])
-        return answer.addCallback(_verdict)
+        ...
+
+    def count(self, caller: Caller) -> Awaitable[Figures | Stale]:
+        """Take one list or page. May raise `RateLimited` too."""
+        ...
+
+    def look(self, caller: Caller) -> Awaitable[Looked]:
+        """What is left, without taking anything."""
+        ...
+
+    def settle(self, request_id: str, cost: int) -> None:
+        """Note that an admitted call has ended, and what it cost in tokens. Never fails."""
+        ...
+
+    def release(self, request_id: str) -> None:
+        """Give back all that was taken for a call that does not take place. Never fails."""
+        ...
 
     def raise_epoch(self, tenant_id: UUID, epoch: int) -> Deferred[None]:
-        """Tell Redis of a tenant's new epoch; a smaller one than it knows changes nothing."""
-        answer = self._redis.script(RAISE_EPOCH, [_budget_key(str(tenant_id))], [epoch])
-        return answer.addCallback(lambda _: None)
+        """Tell of a tenant's new epoch. May fail with `RedisUnavailable`."""
+        ...
 
 
-def _budget_key(tenant: str) -> str:
-    return f"nz:{{{tenant}}}:bud"
-
-
-def _verdict(reply: RedisReply) -> Verdict:
-    if reply == _ADMITTED:
-        return Verdict.ADMITTED
-    match reply:
-        case [int(code), int()] if code == _STALE:
-            return Verdict.STALE
-        case _:
-            raise RedisUnavailable("Redis did not answer as the admission script does")
+def caller_of(principal: Principal, allowance: Allowance) -> Caller:
+    """Whose counters are meant, and what they are held against."""
+    return Caller(
+        tenant=principal.tenant,
+        key=principal.key,
+        epoch=principal.epoch,
+        tenant_limits=allowance.tenant,
+        key_limits=allowance.key,
+    )

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from attrs import define, frozen
 
-from neuronetz_twisted.ledger import LedgerLine
+from neuronetz_twisted.ledger import Flushed, LedgerLine
 from neuronetz_twisted.seams import RedisArgument
 
 Asked = tuple[Sequence[str], Sequence[RedisArgument]]
@@ -98,6 +98,7 @@ class _Keys:
     admit: tuple[str, ...]
     extend: tuple[str, ...]
     count: tuple[str, ...]
+    look: tuple[str, ...]
 
 
 @lru_cache(maxsize=4096)
@@ -111,6 +112,7 @@ def _keys(tenant: str, key: str) -> _Keys:
         admit=(bud, pend, *win, *slots),
         extend=(bud, pend, *win),
         count=(bud, *lists, *win),
+        look=(bud, *win, *slots),
     )
 
 
@@ -170,6 +172,11 @@ def count(caller: Caller, gen: str) -> Asked:
     return _keys(caller.tenant, caller.key).count, (gen, caller.epoch, *_limits(caller, LISTS))
 
 
+def look(caller: Caller, gen: str) -> Asked:
+    """What is left."""
+    return _keys(caller.tenant, caller.key).look, (gen, *_limits(caller))
+
+
 def heartbeat(tenant: str, gen: str, calls: Iterable[HeldCall]) -> Asked:
     """The calls of a tenant that this process speaks for."""
     places: dict[str, int] = {}
@@ -182,9 +189,9 @@ def heartbeat(tenant: str, gen: str, calls: Iterable[HeldCall]) -> Asked:
     return (*tenant_keys(tenant), *slots), args
 
 
-def flushed(tenant: str, gen: str, ids: Sequence[str], lines: Iterable[LedgerLine]) -> Asked:
+def flushed(flush: Flushed, gen: str) -> Asked:
     """What the ledger has now, these calls among it."""
-    return tenant_keys(tenant), (gen, len(ids), *ids, *_columns(lines))
+    return tenant_keys(flush.tenant), (gen, len(flush.ids), *flush.ids, *_columns(flush.lines))
 
 
 def rebuild(tenant: str, gen: str, lines: Iterable[LedgerLine]) -> Asked:

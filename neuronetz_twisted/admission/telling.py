@@ -24,7 +24,7 @@ from neuronetz_twisted.admission.script_calls import Demand, HeldCall
 from neuronetz_twisted.admission.scripts import Scripts
 from neuronetz_twisted.admission.standing import Standing
 from neuronetz_twisted.errors import LimitsUnavailable, RedisUnavailable, Refusal, Unavailable
-from neuronetz_twisted.ledger import LedgerLine
+from neuronetz_twisted.ledger import Flushed
 
 _log = Logger()
 
@@ -52,10 +52,10 @@ class Telling:
         """A call does not take place, whatever Redis knows of it."""
         self._owe(("end", demand.id), partial(self._release, demand))
 
-    def flushed(self, tenant: str, ids: Sequence[str], lines: Iterable[LedgerLine]) -> None:
-        """The ledger has these calls; `lines` are its values as of that moment or later."""
-        self._flushes.add(tenant, ids, lines)
-        self._owe(("flushed", tenant), partial(self._flush, tenant))
+    def flushed(self, flushed: Flushed) -> None:
+        """The ledger has these calls."""
+        self._flushes.add(flushed)
+        self._owe(("flushed", flushed.tenant), partial(self._flush, flushed.tenant))
 
     def beat(self) -> None:
         """The held calls are alive: one script for each tenant, all of them in this turn."""
@@ -114,12 +114,12 @@ class Telling:
 
     async def _flush(self, tenant: str) -> None:
         while (flush := self._flushes.next(tenant)) is not None:
-            asked = script_calls.flushed(tenant, self._gen(), flush.ids, flush.lines)
+            asked = script_calls.flushed(flush, self._gen())
             answer = await self._asking.run(self._scripts.flushed, asked, answers.done)
             if isinstance(answer, answers.Unknown):
                 await self._rebuilding.know(tenant)
                 raise RedisUnavailable("it did not know the tenant, and does now")
-            self._flushes.told(tenant, flush)
+            self._flushes.told(flush)
             self.held.drop(flush.ids)
 
     def _beats(

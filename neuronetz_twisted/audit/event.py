@@ -102,7 +102,7 @@ def call_event(
         "prompt_tokens": usage.prompt_tokens,
         "completion_tokens": usage.completion_tokens,
         "estimated": usage.estimated or unknown,
-        "charged": ticket.grant.reservation if unknown else used,
+        "charged": _reserved(ticket) if unknown else used,
         "count": 1,
         "bytes_sent": outcome.bytes_sent,
         "first_byte_ms": _ms(outcome.first_byte_after),
@@ -111,6 +111,18 @@ def call_event(
     if prompt_log is not None:
         event["prompt_log"] = prompt_log
     return event
+
+
+def charge_of(event: Event) -> int:
+    """What a final event charges, in tokens."""
+    charged = event["charged"]
+    return charged if isinstance(charged, int) else 0
+
+
+def _reserved(ticket: Ticket) -> int:
+    """The last reservation of a call, as its record has it."""
+    extended = ticket.slot.tokens
+    return ticket.grant.reservation if extended is None else extended
 
 
 def arrival_event(

@@ -162,8 +162,7 @@ def parse_chat(raw: bytes, max_predict: int) -> NativeRequest:
         for message in messages
         for name in ("content", "thinking")
     ) + MESSAGE_BYTES * len(messages)
-    options = _options(clean, max_predict, ignored)
-    own = {"messages": messages, "options": options}
+    own = {"messages": messages, "options": _options(clean, max_predict, ignored)}
     return _native(CHAT_PATH, clean, own, prompt_bytes, ignored)
 
 
@@ -174,8 +173,7 @@ def parse_generate(raw: bytes, max_predict: int) -> NativeRequest:
     own: dict[str, Any] = {name: clean[name] for name in ("prompt", "system") if name in clean}
     if clean.get("raw"):
         own["raw"] = True
-    options = _options(clean, max_predict, ignored)
-    own["options"] = options
+    own["options"] = _options(clean, max_predict, ignored)
     prompt_bytes = sum(len(clean.get(name, "").encode()) for name in ("prompt", "system"))
     return _native(GENERATE_PATH, clean, own, prompt_bytes, ignored)
 
@@ -209,4 +207,5 @@ def _native(
         stream=clean.get("stream", True),
         ignored=tuple(ignored),
         prompt_bytes=prompt_bytes,
+        predict_name="num_predict" if "num_predict" in clean.get("options", {}) else None,
     )

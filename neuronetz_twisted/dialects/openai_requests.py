@@ -95,6 +95,7 @@ def parse_chat_completion(raw: bytes, max_predict: int) -> NativeRequest:
         include_usage=usage.get("include_usage", False),
         ignored=tuple(ignored),
         prompt_bytes=sum(len(message["content"].encode()) + MESSAGE_BYTES for message in messages),
+        predict_name=_predict_name(clean),
     )
 
 
@@ -110,8 +111,13 @@ def _options(clean: Mapping[str, Any], max_predict: int, ignored: list[str]) -> 
     # Ollama's own layer sets these two where the client does not, whatever the model's file says.
     options["temperature"] = clean.get("temperature", 1.0)
     options["top_p"] = clean.get("top_p", 1.0)
-    name = "max_completion_tokens" if "max_completion_tokens" in clean else "max_tokens"
-    if name in clean:
+    name = _predict_name(clean)
+    if name is not None:
         options["num_predict"] = clean[name]
-    capped_predict(options, max_predict, ignored, name)
+    capped_predict(options, max_predict, ignored, name or "")
     return options
+
+
+def _predict_name(clean: Mapping[str, Any]) -> str | None:
+    """The field that says how long the answer may be."""
+    return next((name for name in ("max_completion_tokens", "max_tokens") if name in clean), None)

@@ -20,17 +20,17 @@ from neuronetz_twisted.admission.admit import Admission
 from neuronetz_twisted.admission.allowance import Allowance, Defaults, allowance_of
 from neuronetz_twisted.admission.credentials import bearer_of
 from neuronetz_twisted.admission.identify import Identifier
-from neuronetz_twisted.dialects.fields import ignored_header
 from neuronetz_twisted.dialects.writers import Writer
 from neuronetz_twisted.edge.address import bucket_key
 from neuronetz_twisted.edge.answers import HttpAnswer
 from neuronetz_twisted.edge.bodies import check_announced
 from neuronetz_twisted.edge.request import ROUTES, UNKNOWN_PATH, GatewayRequest
 from neuronetz_twisted.edge.request_ids import client_request_id, new_request_id
+from neuronetz_twisted.edge.visits import Visit
 from neuronetz_twisted.errors import (
     Draining,
     InternalError,
-    InvalidApiKey,
+    LimitsUnavailable,
     MethodNotAllowed,
     NotAllowed,
     Refusal,
@@ -81,27 +81,6 @@ Question = Callable[[Principal], Awaitable[bytes]]
 """A JSON answer about the caller that has to be waited for; may raise a `Refusal`."""
 
 
-@define
-class Visit:
-    """One request at a door, and who makes it once that is known."""
-
-    request: GatewayRequest
-    answer: HttpAnswer
-    arrival: Arrival
-    is_on_record: bool = False
-
-    def keep_record(self) -> None:
-        """Note that the request has its record, or will have it, wherever it ends."""
-        self.is_on_record = True
-
-    @property
-    def principal(self) -> Principal:
-        """The caller; only asked for behind the identity check."""
-        if self.arrival.principal is None:
-            raise InvalidApiKey(why="none")
-        return self.arrival.principal
-
-
 @define(kw_only=True)
 class Doors:
     """The four kinds of doors.
@@ -141,8 +120,7 @@ class Doors:
         async def read(visit: Visit) -> None:
             allowed = self._allowed(visit)
             sent = await request.body(allowed.max_body_bytes) if methods == POST else b""
-            current = await self.admission.current(visit.arrival.id, visit.principal)
-            self._give(visit, view(current, sent))
+            self._give(visit, view(await self._counted(visit), sent))
 
         return self._enter(request, methods, read)
 
@@ -153,8 +131,7 @@ class Doors:
 
         async def wait(visit: Visit) -> None:
             self._allowed(visit)
-            current = await self.admission.current(visit.arrival.id, visit.principal)
-            self._give(visit, await ask(current))
+            self._give(visit, await ask(await self._counted(visit)))
 
         return self._enter(request, methods, wait)
 
@@ -165,9 +142,7 @@ class Doors:
             allowed = self._allowed(visit)
             body = await request.body(allowed.max_body_bytes)
             native = surface.parse(body, allowed.max_predict)
-            if native.ignored:
-                header = ignored_header(native.ignored)
-                visit.answer.headers[b"X-Gateway-Ignored"] = header.encode("ascii")
+            visit.name_ignored(native)
             call = Call(
                 arrival=visit.arrival,
                 principal=visit.principal,
@@ -176,7 +151,7 @@ class Doors:
                 request=native,
             )
             writer_of = partial(surface.writer, now=self.now())
-            await self.pipeline.run(call, visit.answer, writer_of, visit.keep_record)
+            await self.pipeline.run(call, visit.answer, writer_of, visit.admitted)
 
         return self._enter(request, POST, run)
 
@@ -207,6 +182,7 @@ class Doors:
             await handle(visit)
         except Refusal as refusal:
             self.settlement.refused(visit.arrival, refusal)
+            await self._show_limits(visit, refusal)
             visit.answer.refuse(refusal)
         except CancelledError:
             self._cancelled(visit)
@@ -231,6 +207,23 @@ class Doors:
         draining = Draining()
         self.settlement.refused(visit.arrival, draining)
         visit.answer.refuse(draining)
+
+    async def _counted(self, visit: Visit) -> Principal:
+        """The caller as of now, whose list or page is counted."""
+        current, fields = await self.admission.counted(visit.principal)
+        visit.answer.headers.update(fields)
+        return current
+
+    async def _show_limits(self, visit: Visit, refusal: Refusal) -> None:
+        """Put into a refusal what every answer to a known caller shows (SPEC 7)."""
+        who = visit.arrival.principal
+        if who is None or refusal.fields or isinstance(refusal, LimitsUnavailable):
+            return
+        try:
+            visit.answer.headers.update(await self.admission.fields(who))
+        except CancelledError:
+            # It is on record, and refused without them: the client has gone, or the gateway stops.
+            return
 
     def _allowed(self, visit: Visit) -> Allowance:
         """What the caller may use; raises the refusal of a head that announces another body."""

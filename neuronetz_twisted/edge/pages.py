@@ -3,15 +3,16 @@
 Pure but for the catalogue, the ledger and the counters (SPEC 3).
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable
 from datetime import datetime
-from typing import Any
 
 import orjson
-from attrs import define
+from attrs import astuple, define
 
 from neuronetz_twisted import __version__
 from neuronetz_twisted.admission.allowance import Defaults, allowance_of
+from neuronetz_twisted.admission.answers import Used
+from neuronetz_twisted.admission.limits import Limiter, caller_of
 from neuronetz_twisted.admission.models import canonical_name, effective, may_use
 from neuronetz_twisted.dialects.native_requests import parse_show
 from neuronetz_twisted.edge.doors import JSON
@@ -19,9 +20,7 @@ from neuronetz_twisted.edge.request import GatewayRequest
 from neuronetz_twisted.errors import (
     AuditUnavailable,
     DatabaseUnavailable,
-    LimitsUnavailable,
     NotAllowed,
-    RedisUnavailable,
 )
 from neuronetz_twisted.limits import LIMIT_NAMES, Limits
 from neuronetz_twisted.seams import Catalog, UsageStore
@@ -31,25 +30,19 @@ OLLAMA_LEVEL = "0.30.0"
 """The level of Ollama's API that is spoken, for clients that check one (SPEC 3)."""
 
 
-Left = Callable[[Principal], Awaitable[Mapping[str, Any]]]
-"""What a caller has left of his limits now, as plain values of JSON; fails as Redis does."""
-
 _CAPS = ("max_body_bytes", "max_predict")
 _COUNTED = tuple(name for name in LIMIT_NAMES if name not in _CAPS)
 
 
 @define
 class Pages:
-    """The views of `edge/routes.py`, each limited to what the caller may use.
-
-    Without `left` nobody is told what is left of his limits.
-    """
+    """The views of `edge/routes.py`, each limited to what the caller may use."""
 
     _catalog: Catalog
     _usage: UsageStore
     _is_ready: Callable[[], bool]
     _defaults: Defaults
-    _left: Left | None = None
+    _limiter: Limiter
 
     def root(self, request: GatewayRequest) -> tuple[int, bytes, bytes]:
         """`GET /`: Ollama's words, or name and version to those who ask for JSON."""
@@ -101,16 +94,16 @@ class Pages:
     async def limits(self, principal: Principal) -> bytes:
         """`GET /gateway/limits`. Raises `LimitsUnavailable` while Redis cannot be asked."""
         allowance = allowance_of(principal, self._defaults)
-        try:
-            left = None if self._left is None else dict(await self._left(principal))
-        except RedisUnavailable:
-            raise LimitsUnavailable(why="redis") from None
+        looked = await self._limiter.look(caller_of(principal, allowance))
         return orjson.dumps(
             {
                 "tenant": _counted(allowance.tenant),
                 "key": _counted(allowance.key),
                 **{name: getattr(allowance, name) for name in _CAPS},
-                "left": left,
+                "left": {
+                    "tenant": _left(allowance.tenant, looked.tenant),
+                    "key": _left(allowance.key, looked.key),
+                },
             }
         )
 
@@ -128,6 +121,15 @@ class Pages:
 def _counted(limits: Limits) -> dict[str, int | None]:
     """The limits of a level that are counted over its calls."""
     return {name: getattr(limits, name) for name in _COUNTED}
+
+
+def _left(limits: Limits, used: Used) -> dict[str, int | None]:
+    """What is left of the limits of a level; None where none is set."""
+    taken = dict(zip(_COUNTED, astuple(used), strict=True))
+    return {
+        name: None if limit is None else max(0, limit - taken[name])
+        for name, limit in _counted(limits).items()
+    }
 
 
 def _openai_model(model: ModelInfo) -> dict[str, str | int]:

@@ -2,8 +2,8 @@
 
 Each request with a key ends in one record: an admitted call completes the slot that its intent has
 in the spool, all others append a note. No request has two, since the record's own chain would miss
-the one that the database does not take twice (SPEC 9). Limits join here with their own parts of
-the contract (SPEC 7).
+the one that the database does not take twice (SPEC 9). The limiter hears what a call has cost once
+its record is written (SPEC 7).
 """
 
 from collections.abc import Callable
@@ -13,7 +13,9 @@ from twisted.internet.defer import Deferred, DeferredLock
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 
-from neuronetz_twisted.audit.event import arrival_event, call_event, record_of
+from neuronetz_twisted.admission.estimates import PromptEstimates
+from neuronetz_twisted.admission.limits import Limiter
+from neuronetz_twisted.audit.event import arrival_event, call_event, charge_of, record_of
 from neuronetz_twisted.audit.refusals import Refusals
 from neuronetz_twisted.errors import AuditUnavailable, Refusal
 from neuronetz_twisted.seams import AuditSink, AuditTrail, PromptSink
@@ -40,6 +42,8 @@ class Settlement:
 
     _clock: IReactorTime
     _trail: AuditTrail
+    _limiter: Limiter
+    _estimates: PromptEstimates
     _log: AuditSink
     _prompts: PromptSink
     _bucket_of: Callable[[str], str]
@@ -56,6 +60,10 @@ class Settlement:
             kept = self._prompts.keep(ticket, outcome)
         event = call_event(ticket, outcome, duration, prompt_log=kept)
         ticket.slot.complete(record_of(event))
+        self._limiter.settle(ticket.call.id, charge_of(event))
+        if outcome.end is End.COMPLETE and not outcome.usage.estimated:
+            prompt_bytes = ticket.call.request.prompt_bytes
+            self._estimates.learn(ticket.model.name, prompt_bytes, outcome.usage.prompt_tokens)
         self._log.record(event)
 
     def answered(self, arrival: Arrival, bytes_sent: int) -> None:

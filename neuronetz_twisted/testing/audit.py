@@ -20,6 +20,11 @@ class FakeSlot:
     reserved: list[int] = field(factory=list, init=False)
     record: dict[str, Any] | None = field(default=None, init=False)
 
+    @property
+    def tokens(self) -> int | None:
+        """What was reserved last."""
+        return self.reserved[-1] if self.reserved else None
+
     def extend(self, tokens: int) -> None:
         """Note a larger reservation."""
         if self.record is not None:

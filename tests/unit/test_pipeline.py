@@ -6,7 +6,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from neuronetz_twisted.admission.admit import Admission
+from neuronetz_twisted.admission.estimates import PromptEstimates
 from neuronetz_twisted.admission.failures import FailureBuckets
 from neuronetz_twisted.admission.identify import Identifier
 from neuronetz_twisted.dialects.writers import NativeWriter
@@ -23,7 +23,12 @@ from neuronetz_twisted.relay.answer import RelayLimits
 from neuronetz_twisted.relay.live import LiveCalls
 from neuronetz_twisted.relay.relay import Relay
 from neuronetz_twisted.settlement.settle import Settlement
-from neuronetz_twisted.testing.admission import FakeCatalog, FakeLimiter
+from neuronetz_twisted.testing.admission import (
+    DEFAULTS,
+    FakeCatalog,
+    FakeLimiter,
+    made_admission,
+)
 from neuronetz_twisted.testing.audit import FakePrompts, FakeTrail
 from neuronetz_twisted.testing.calls import (
     TENANT,
@@ -35,8 +40,7 @@ from neuronetz_twisted.testing.calls import (
 )
 from neuronetz_twisted.testing.identity import FakeKeyStore, FakePrincipalCache, FakeVerifier
 from neuronetz_twisted.testing.upstream import ScriptedUpstream, chat_final, chat_frame
-
-MAX_PREDICT = 64
+from neuronetz_twisted.vocabulary import Ticket
 
 
 class PipelineTests(SynchronousTestCase):
@@ -61,8 +65,12 @@ class PipelineTests(SynchronousTestCase):
         limits = RelayLimits(idle_s=10, stall_s=10, max_folded_bytes=1000)
         self.live = LiveCalls(self.keys)
         self.pipeline = Pipeline(
-            Admission(
-                identifier, self.limiter, FakeCatalog([made_model()]), self.trail, MAX_PREDICT
+            made_admission(
+                identifier,
+                self.limiter,
+                FakeCatalog([made_model()]),
+                self.trail,
+                self.upstream.check,
             ),
             self.upstream,
             self.live,
@@ -70,6 +78,8 @@ class PipelineTests(SynchronousTestCase):
             Settlement(
                 clock=self.clock,
                 trail=self.trail,
+                limiter=self.limiter,
+                estimates=PromptEstimates(),
                 log=self.sink,
                 prompts=FakePrompts(),
                 bucket_of=str,
@@ -77,8 +87,9 @@ class PipelineTests(SynchronousTestCase):
             self.trail,
         )
 
-    def admitted(self) -> None:
+    def admitted(self, ticket: Ticket) -> None:
         """Note that the call is settled from here on."""
+        del ticket
         self.admissions += 1
 
     def run_call(self, **changes: Any) -> "Deferred[None]":
@@ -209,7 +220,7 @@ class PipelineTests(SynchronousTestCase):
         self.upstream.slots.held = True
         running = self.run_call()
         (slot,) = self.trail.slots
-        self.assertEqual(slot.intent["reservation"], 3 + MAX_PREDICT)
+        self.assertEqual(slot.intent["reservation"], 3 + DEFAULTS.max_predict)
         self.assertEqual((slot.intent["model"], slot.record), ("llama3:latest", None))
         running.cancel()
         self.settled("client_abort", 499)
@@ -261,4 +272,4 @@ class PipelineTests(SynchronousTestCase):
         self.failureResultOf(self.run_call(), ZeroDivisionError)
         self.assertEqual(self.admissions, 1)
         event = self.settled("unknown", 500)
-        self.assertEqual((event["charged"], event["estimated"]), (3 + MAX_PREDICT, True))
+        self.assertEqual((event["charged"], event["estimated"]), (3 + DEFAULTS.max_predict, True))

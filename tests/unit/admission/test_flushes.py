@@ -21,37 +21,37 @@ class FlushesTests(SynchronousTestCase):
 
     def test_batches_are_put_together(self) -> None:
         """Ids behind each other, each once; of the lines the largest."""
-        self.flushes.add("T", ["a", "b"], [LATER])
-        self.flushes.add("T", ["b", "c"], [LINE, OTHER])
+        self.flushes.add(Flushed("T", ["a", "b"], [LATER])
+        self.flushes.add(Flushed("T", ["b", "c"], [LINE, OTHER])
         self.assertEqual(self.next(), Flush(["a", "b", "c"], [LATER, OTHER]))
         self.assertIsNone(self.flushes.next("U"))
 
     def test_told(self) -> None:
         """What was acknowledged is not told again."""
-        self.flushes.add("T", ["a"], [LINE])
+        self.flushes.add(Flushed("T", ["a"], [LINE])
         self.flushes.told("T", self.next())
         self.assertIsNone(self.flushes.next("T"))
 
     def test_more_meanwhile(self) -> None:
         """What came while a script was under way is told with the next."""
-        self.flushes.add("T", ["a"], [LINE, OTHER])
+        self.flushes.add(Flushed("T", ["a"], [LINE, OTHER])
         under_way = self.next()
-        self.flushes.add("T", ["b"], [LATER])
+        self.flushes.add(Flushed("T", ["b"], [LATER])
         self.flushes.told("T", under_way)
         self.assertEqual(self.next(), Flush(["b"], [LATER, OTHER]))
 
     def test_a_value_that_grew_meanwhile(self) -> None:
         """A line that is another by now is still to be told, though no id is left."""
-        self.flushes.add("T", [], [LINE])
+        self.flushes.add(Flushed("T", [], [LINE])
         under_way = self.next()
-        self.flushes.add("T", [], [LATER])
+        self.flushes.add(Flushed("T", [], [LATER])
         self.flushes.told("T", under_way)
         self.assertEqual(self.next(), Flush([], [LATER]))
 
     def test_portions(self) -> None:
         """Many calls are told in several scripts, each with all lines."""
         ids = [str(number) for number in range(MOST_IDS + 1)]
-        self.flushes.add("T", ids, [LINE])
+        self.flushes.add(Flushed("T", ids, [LINE])
         first = self.next()
         self.assertEqual(first, Flush(ids[:MOST_IDS], [LINE]))
         self.flushes.told("T", first)

@@ -57,7 +57,7 @@ class ScriptCallsTests(SynchronousTestCase):
         """Ids with their number, and lines of the ledger."""
         line = LedgerLine("k:K", "total", "1970-01-01", 7)
         told = ("t", "day", DAY, 500, "k:K", "total", "1970-01-01", 7)
-        keys, args = script_calls.flushed("T", "g", ["a", "b"], [LINE, line])
+        keys, args = script_calls.flushed(Flushed("T", "g", ["a", "b"], [LINE, line])
         self.assertEqual((keys, args), ((BUD, PEND), ("g", 2, "a", "b", *told)))
         keys, args = script_calls.rebuild("T", "g", [LINE, line])
         self.assertEqual((keys, args), ((BUD, PEND), ("g", *told)))

@@ -2,8 +2,7 @@
 
 from twisted.internet.task import Clock
 
-from neuronetz_twisted.admission.admit import Admission
-from neuronetz_twisted.admission.allowance import Defaults
+from neuronetz_twisted.admission.estimates import PromptEstimates
 from neuronetz_twisted.admission.failures import FailureBuckets
 from neuronetz_twisted.admission.identify import Identifier
 from neuronetz_twisted.edge.address import TrustedProxies, bucket_key
@@ -20,7 +19,7 @@ from neuronetz_twisted.relay.answer import RelayLimits
 from neuronetz_twisted.relay.live import LiveCalls
 from neuronetz_twisted.relay.relay import Relay
 from neuronetz_twisted.settlement.settle import Settlement
-from neuronetz_twisted.testing.admission import FakeCatalog, FakeLimiter
+from neuronetz_twisted.testing.admission import DEFAULTS, FakeCatalog, FakeLimiter, made_admission
 from neuronetz_twisted.testing.audit import FakePrompts, FakeTrail, FakeUsage
 from neuronetz_twisted.testing.calls import RecordingSink, made_model
 from neuronetz_twisted.testing.http import MemoryConnection
@@ -33,14 +32,11 @@ from neuronetz_twisted.testing.identity import (
 from neuronetz_twisted.testing.upstream import ScriptedUpstream
 
 KEY = made_key(1)
-BODY_LIMIT = 200
-MAX_PREDICT = 64
+BODY_LIMIT = DEFAULTS.max_body_bytes
+MAX_PREDICT = DEFAULTS.max_predict
 IDLE_S = 600.0
 STALL_S = 120.0
 WALL = 1_700_000_000.0
-DEFAULTS = Defaults(
-    rpm=60, tpm=1000, concurrent=8, max_body_bytes=BODY_LIMIT, max_predict=MAX_PREDICT
-)
 LIMITS = ConnectionLimits(total=1000, per_address=1000)
 
 
@@ -74,7 +70,7 @@ class House:
 
     def pages(self) -> Pages:
         """The answers that need no model host."""
-        return Pages(self.catalog, self.usage, lambda: self.ready, DEFAULTS, self.limiter.left)
+        return Pages(self.catalog, self.usage, lambda: self.ready, DEFAULTS, self.limiter)
 
     def doors(self) -> Doors:
         """The doors, with all that is behind them."""
@@ -86,10 +82,14 @@ class House:
             clock=self.clock,
             now=lambda: WALL,
         )
-        admission = Admission(self.identifier, self.limiter, self.catalog, self.trail, MAX_PREDICT)
+        admission = made_admission(
+            self.identifier, self.limiter, self.catalog, self.trail, self.upstream.check
+        )
         self.settlement = settlement = Settlement(
             clock=self.clock,
             trail=self.trail,
+            limiter=self.limiter,
+            estimates=PromptEstimates(),
             log=self.sink,
             prompts=self.prompts,
             bucket_of=bucket_key,

@@ -7,10 +7,12 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+from neuronetz_twisted.admission.estimates import PromptEstimates
 from neuronetz_twisted.audit.refusals import Refusals
 from neuronetz_twisted.errors import AuditUnavailable, InvalidApiKey, NotAllowed
 from neuronetz_twisted.settlement import settle
 from neuronetz_twisted.settlement.settle import LISTS_PER_KEY, PORTION, Settlement
+from neuronetz_twisted.testing.admission import FakeLimiter
 from neuronetz_twisted.testing.audit import FakePrompts, FakeSlot, FakeTrail
 from neuronetz_twisted.testing.calls import (
     REQUEST_ID,
@@ -41,10 +43,14 @@ class SettlementTestCase(SynchronousTestCase):
         self.clock.advance(3)
         self.trail = FakeTrail()
         self.sink = RecordingSink()
+        self.limiter = FakeLimiter()
+        self.estimates = PromptEstimates()
         self.prompts = FakePrompts()
         self.settlement = Settlement(
             clock=self.clock,
             trail=self.trail,
+            limiter=self.limiter,
+            estimates=self.estimates,
             log=self.sink,
             prompts=self.prompts,
             bucket_of=lambda address: address.rpartition(".")[0],
