@@ -12,7 +12,7 @@ from neuronetz_twisted.admission.allowance import Defaults
 from neuronetz_twisted.admission.changes import TenantChanges
 from neuronetz_twisted.admission.failures import FailureBuckets
 from neuronetz_twisted.admission.identify import Identifier
-from neuronetz_twisted.admission.limits import RedisLimiter
+from neuronetz_twisted.admission.limiter import Limiter
 from neuronetz_twisted.admission.verifier import Argon2Verifier
 from neuronetz_twisted.audit.log import AuditLog
 from neuronetz_twisted.config import Settings
@@ -26,6 +26,7 @@ from neuronetz_twisted.edge.proxies import ProxyNames
 from neuronetz_twisted.edge.routes import Routes
 from neuronetz_twisted.edge.site import EdgeService, GatewaySite, endpoint_description
 from neuronetz_twisted.lifecycle import Parts
+from neuronetz_twisted.limiting import Limiting, limiting
 from neuronetz_twisted.operations.descriptors import clients_within
 from neuronetz_twisted.operations.health import Readiness
 from neuronetz_twisted.pipeline import Pipeline
@@ -36,7 +37,6 @@ from neuronetz_twisted.recording import (
     descriptors,
     recording,
 )
-from neuronetz_twisted.redis_target import parse_redis_url
 from neuronetz_twisted.relay.answer import RelayLimits
 from neuronetz_twisted.relay.live import LiveCalls
 from neuronetz_twisted.relay.relay import Relay
@@ -68,11 +68,6 @@ def _database(settings: Settings, reactor: Any) -> DatabaseThreads:
         pool_size=settings.database_pool_size,
         overflow=settings.database_pool_overflow,
     )
-
-
-def _redis(settings: Settings, reactor: Any) -> RedisGate:
-    target = parse_redis_url(settings.redis_url)
-    return RedisGate(reactor, target, timeout_ms=settings.redis_timeout_ms)
 
 
 def _verifier(settings: Settings, reactor: Any) -> Argon2Verifier:
@@ -120,19 +115,21 @@ def _upstream(
     )
 
 
-def _relay(settings: Settings, reactor: Any) -> Relay:
+def _relay(settings: Settings, reactor: Any, limiter: Limiter) -> Relay:
     limits = RelayLimits(
         idle_s=settings.ollama_read_timeout_s,
         stall_s=STALL_S,
         max_folded_bytes=settings.max_response_bytes,
     )
-    return Relay(reactor, limits)
+    return Relay(reactor, limits, LeaseSource(size=settings.token_lease, draw=limiter.extend))
 
 
-def _settlement(reactor: Any, records: Recording) -> Settlement:
+def _settlement(reactor: Any, records: Recording, limits: Limiting) -> Settlement:
     return Settlement(
         clock=reactor,
         trail=records.trail,
+        limiter=limits.limiter,
+        estimates=limits.estimates,
         log=AuditLog(),
         prompts=records.prompts,
         bucket_of=bucket_key,
@@ -169,7 +166,7 @@ def _defaults(settings: Settings) -> Defaults:
 
 def _readiness(
     settings: Settings,
-    redis: RedisGate,
+    limits: Limiting,
     discovery: Discovery,
     listener: RevocationListener,
     records: Recording,
@@ -177,7 +174,8 @@ def _readiness(
     return Readiness(
         {
             "spool": lambda: records.trail.denies is None,
-            "redis": lambda: redis.up,
+            "redis": lambda: limits.redis.up and limits.redis.keeps_all,
+            "limits": lambda: limits.standing.is_open,
             "models": lambda: discovery.fresh,
             "database": lambda: listener.silence_s < settings.redis_key_cache_ttl_s,
         }
@@ -213,8 +211,9 @@ def wire(settings: Settings, reactor: Any, files: Files | None) -> Parts:
 
     Without the files of the record nothing is admitted.
     """
-    redis = _redis(settings, reactor)
     database = _database(settings, reactor)
+    limits = limiting(settings, reactor, database)
+    redis, limiter = limits.redis, limits.limiter
     argon2 = _verifier(settings, reactor)
     agent = _agent(
         settings,
@@ -226,7 +225,6 @@ def wire(settings: Settings, reactor: Any, files: Files | None) -> Parts:
     polls = _agent(settings, reactor, max_connections=POLL_CONNECTIONS, wait_s=POLL_TIMEOUT_S)
     discovery = _discovery(settings, reactor, OllamaClient(polls), redis)
     keys = PostgresKeyStore(database)
-    limiter = RedisLimiter(redis)
     identifier = _identifier(settings, reactor, keys, redis, argon2)
     live = LiveCalls(keys)
     listener = RevocationListener(
@@ -234,12 +232,21 @@ def wire(settings: Settings, reactor: Any, files: Files | None) -> Parts:
     )
     proxies = ProxyNames(reactor, TrustedProxies.parse(settings.trusted_proxies))
 
-    records = recording(settings, reactor, database, files)
+    records = recording(settings, reactor, database, files, limiter.flushed)
     trail = records.trail
-    admission = Admission(identifier, limiter, discovery, trail, settings.max_num_predict)
     upstream = _upstream(settings, reactor, agent, discovery)
-    relay = _relay(settings, reactor)
-    settlement = _settlement(reactor, records)
+    admission = Admission(
+        identifier=identifier,
+        limiter=limiter,
+        catalog=discovery,
+        trail=trail,
+        estimates=limits.estimates,
+        defaults=_defaults(settings),
+        lease=settings.token_lease,
+        check_room=upstream.check,
+    )
+    relay = _relay(settings, reactor, limiter)
+    settlement = _settlement(reactor, records, limits)
     doors = Doors(
         clock=reactor,
         now=time.time,
@@ -252,12 +259,12 @@ def wire(settings: Settings, reactor: Any, files: Files | None) -> Parts:
         settlement=settlement,
         trail=trail,
     )
-    ready = _readiness(settings, redis, discovery, listener, records)
+    ready = _readiness(settings, limits, discovery, listener, records)
     usage = PostgresUsage(database, time.time)
-    pages = Pages(discovery, usage, ready, _defaults(settings))
+    pages = Pages(discovery, usage, ready, _defaults(settings), limiter)
     edge = _edge(settings, reactor, doors, pages, proxies)
     connections = UpstreamConnections(agent, polls)
     minutes = RefusalMinutes(reactor, settlement)
-    stores = (redis, database, argon2, connections)
+    stores = (*limits.services, argon2, connections)
     services = (*stores, *records.services, minutes, listener, discovery, proxies)
     return Parts(services=services, edge=edge, live=live)
