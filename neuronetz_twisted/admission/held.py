@@ -49,3 +49,7 @@ class HeldCalls:
     def of(self, tenant: str) -> Sequence[HeldCall]:
         """The held calls of a tenant."""
         return list(self._tenants.get(tenant, {}).values())
+
+    def running(self, tenant: str) -> Sequence[HeldCall]:
+        """Those of them that have not ended."""
+        return [call for call in self._tenants.get(tenant, {}).values() if not call.is_settled]

@@ -50,7 +50,7 @@ from neuronetz_twisted.seams import RedisReply, Script, ScriptRunner
 
 Answer = TypeVar("Answer")
 
-MOST_HELD = 100_000
+MOST_HELD = 250_000
 """Calls that run or whose record is not in the ledger: with more of them nobody is admitted."""
 REBUILD_WAIT_S = 0.25
 STOP_S = 2.0

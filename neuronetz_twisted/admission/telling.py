@@ -28,6 +28,9 @@ from neuronetz_twisted.ledger import Flushed
 
 _log = Logger()
 
+BEATS_OF_ENDED = 2000
+"""Every so many heartbeats, which is some hours, Redis is told of calls that have ended too."""
+
 PER_BEAT = 500
 """How many calls one heartbeat script is told of: it holds up Redis for all others meanwhile."""
 
@@ -43,6 +46,7 @@ class Telling:
     _owed: Owed
     held: HeldCalls = field(factory=HeldCalls)
     _flushes: Flushes = field(factory=Flushes, init=False)
+    _beats_made: int = field(default=0, init=False)
 
     def settled(self, call: HeldCall) -> None:
         """A held call has ended, and its tokens are what it cost."""
@@ -58,9 +62,15 @@ class Telling:
         self._owe(("flushed", flushed.tenant), partial(self._flush, flushed.tenant))
 
     def beat(self) -> None:
-        """The held calls are alive: one script for each tenant, all of them in this turn."""
+        """The running calls are alive: one script for each tenant, all of them in this turn.
+
+        Those that have ended are told of rarely: they only wait for the database, which may take
+        hours, and Redis keeps them for a day.
+        """
+        self._beats_made += 1
+        whose = self.held.running if self._beats_made % BEATS_OF_ENDED else self.held.of
         for tenant in self.held.tenants():
-            beat = self.alive(tenant, self.held.of(tenant)).addErrback(_expected)
+            beat = self.alive(tenant, whose(tenant)).addErrback(_expected)
             beat.addErrback(lambda failure: _log.failure("a heartbeat failed", failure))
 
     def alive(self, tenant: str, calls: Sequence[HeldCall]) -> Deferred[None]:
