@@ -16,6 +16,7 @@ from benchmarks.targets import NO_LIMIT, Place, Running, version_of
 NAME = "gateway"
 LABEL = "neuronetz-gateway"
 UNRECORDED = "unrecorded"
+UNLIMITED = "unlimited"
 
 _PROGRAMS = Path(sys.executable).parent
 TWISTD = (str(_PROGRAMS / "twistd"),)
@@ -64,6 +65,16 @@ def without_record() -> Gateway:
         name=UNRECORDED,
         label=f"{LABEL} without its record",
         program=(sys.executable, "-m", "benchmarks.unrecorded"),
+        most_streams=0,
+    )
+
+
+def without_limits() -> Gateway:
+    """The same, but Redis is not asked who may run."""
+    return Gateway(
+        name=UNLIMITED,
+        label=f"{LABEL} without its limits",
+        program=(sys.executable, "-m", "benchmarks.unlimited"),
         most_streams=0,
     )
 

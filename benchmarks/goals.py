@@ -12,6 +12,7 @@ from benchmarks.workloads import RELAY
 
 OPENAI, NATIVE = "gateway", "gateway-native"
 WITHOUT, WITHOUT_NATIVE = "unrecorded", "unrecorded-native"
+UNLIMITED = "unlimited"
 BOTH = (OPENAI, NATIVE)
 PHASES = ("leave-stream", "leave-prefill", "leave-folded")
 
@@ -251,6 +252,15 @@ def _records(results: Results) -> Finding:
     return Finding(text, held, held)
 
 
+def _limits(results: Results) -> Finding:
+    base = results.median("chat-64", UNLIMITED, "cpu_us")
+    more = difference(results.median("chat-64", OPENAI, "cpu_us"), base)
+    share = ratio(more, results.median("chat-64", RELAY, "cpu_us"))
+    limit_us = 60
+    held = [_within(more, limit_us, share, limit_us / _RELAY_US)]
+    return Finding(f"{number(more)} µs, {times(share)} aiohttp's bare relay", held, held)
+
+
 GOALS = (
     Goal("S1", "CPU per non-streamed chat request, 16 and 64 connections",
          "≤ 220 µs (2.1 x aiohttp's 104)", "≤ 120 µs (1.2 x)", _cost),
@@ -272,4 +282,6 @@ GOALS = (
          "≤ 2 s; ≤ 90 MB", "≤ 1 s; ≤ 70 MB", _start),
     Goal("records", "CPU of a record from the call to PostgreSQL; of a native token, nothing",
          "≤ 15 µs (0.14 x aiohttp's 104)", "the same", _records),
+    Goal("limits", "CPU of admission and settlement, 64 connections",
+         "≤ 60 µs (0.58 x aiohttp's 104)", "the same", _limits),
 )  # fmt: skip

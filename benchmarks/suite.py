@@ -19,13 +19,19 @@ from benchmarks.targets import Place, Running, Surface, Target
 from benchmarks.workloads import RELAY, Kind, Workload
 
 DIRECT = "direct"
-TARGETS: Sequence[Target] = (gateway.Gateway(), gateway.without_record(), *PEERS)
+TARGETS: Sequence[Target] = (
+    gateway.Gateway(),
+    gateway.without_record(),
+    gateway.without_limits(),
+    *PEERS,
+)
 
 _LABELS = {
     gateway.NAME: f"{gateway.LABEL}, OpenAI's surface",
     f"{gateway.NAME}-native": f"{gateway.LABEL}, Ollama's surface",
     gateway.UNRECORDED: f"{gateway.LABEL} without its record",
     f"{gateway.UNRECORDED}-native": f"{gateway.LABEL} without its record, Ollama's surface",
+    gateway.UNLIMITED: f"{gateway.LABEL} without its limits",
     DIRECT: "nothing: the model host itself",
     **{peer.name: peer.label for peer in PEERS},
     "nginx-native": "nginx, pass-through, Ollama's surface",

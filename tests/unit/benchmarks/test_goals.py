@@ -121,6 +121,23 @@ class GoalTests(SynchronousTestCase):
             rounds["chat-64", OPENAI] = {"rate": own}
             self.assertIs(verdict("S2", run(rounds)), expected)
 
+    def test_limits(self) -> None:
+        """What admission adds is held in microseconds, or in proportion to a bare relay."""
+
+        def at(cost: float) -> Verdict:
+            return verdict(
+                "limits",
+                run(
+                    {
+                        ("chat-64", OPENAI): {"cpu_us": 200.0 + cost},
+                        ("chat-64", "unlimited"): {"cpu_us": 200.0},
+                        ("chat-64", "aiohttp"): {"cpu_us": 156.0},
+                    }
+                ),
+            )
+
+        self.assertEqual([at(60.0), at(89.0), at(91.0)], [Verdict.AIM, Verdict.AIM, Verdict.MISSED])
+
     def test_token_cost(self) -> None:
         """S3 compares each surface with nginx on the same."""
         rounds: dict[tuple[str, str], Figures] = {
