@@ -57,9 +57,9 @@ class GoalTests(SynchronousTestCase):
         self.assertEqual(verdicts, {Verdict.UNKNOWN})
 
     def test_all_there(self) -> None:
-        """The goals are S1 to S9, and what a record costs."""
+        """The goals are S1 to S9, and what a record and the limits cost."""
         names = [f"S{number}" for number in range(1, 10)]
-        self.assertEqual([goal.name for goal in GOALS], [*names, "records"])
+        self.assertEqual([goal.name for goal in GOALS], [*names, "records", "limits"])
 
     def test_records(self) -> None:
         """By itself a record is within its limit or its share of a relay; a token costs none."""
