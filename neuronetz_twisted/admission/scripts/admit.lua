@@ -87,8 +87,8 @@ for level = 0, 1 do
   if tpm >= 0 and booked.tokens + taken > tpm then
     refuse(TPM, level, seconds_until(booked, 2, tpm - taken))
   end
-  leases[level + 1] = running(KEYS[5 + level])
-  if slots >= 0 and leases[level + 1] >= slots then
+  leases[level + 1] = redis.call('ZCARD', KEYS[5 + level])
+  if is_full(KEYS[5 + level], leases[level + 1], slots) then
     refuse(SLOTS, level, seconds_to_end(KEYS[5 + level]))
   end
 end

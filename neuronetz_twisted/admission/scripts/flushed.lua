@@ -11,12 +11,17 @@ if gen ~= ARGV[1] then
   return {UNKNOWN}
 end
 local last_id = 2 + tonumber(ARGV[2])
+local ids = {}
 for place = 3, last_id do
-  local pending = read(ARGV[place])
+  ids[#ids + 1] = ARGV[place]
+end
+read_ahead(ids)
+for _, id in ipairs(ids) do
+  local pending = read(id)
   if pending then
     charge(pending, -pending.tokens)
   end
-  bury(ARGV[place])
+  bury(id)
 end
 write_pendings()
 take_ledger(last_id + 1)

@@ -11,26 +11,39 @@
 if gen ~= ARGV[1] then
   return {UNKNOWN}
 end
-for place = 2, #ARGV, 5 do
-  local id, number, tokens, day, runs = unpack(ARGV, place, place + 4)
-  local slots = KEYS[3 + tonumber(number)]
-  tokens, runs = tonumber(tokens), runs == '1'
-  local known = read(id)
-  local pending = known or unbooked(id, runs and OPEN or SETTLED, scope_of(slots), day, 0)
-  if pending.state ~= ENDED then
-    -- What is known of a settled call is what it cost; of one that runs, the larger is the later.
-    if not known or known.state == OPEN then
-      charge(pending, math.max(0, tokens - pending.tokens))
-      pending.tokens = math.max(pending.tokens, tokens)
-    end
+local COLUMNS = 5
+local ids, leased = {}, {}
+for place = 2, #ARGV, COLUMNS do
+  ids[#ids + 1] = ARGV[place]
+end
+for place = 3, #KEYS do
+  leased[place] = {}
+end
+read_ahead(ids)
+for number, id in ipairs(ids) do
+  local _, place, tokens, day, runs =
+    unpack(ARGV, 2 + (number - 1) * COLUMNS, 1 + number * COLUMNS)
+  place, tokens, runs = 3 + tonumber(place), tonumber(tokens), runs == '1'
+  local pending = read(id)
+  if not pending then
+    pending = unbooked(id, runs and OPEN or SETTLED, scope_of(KEYS[place]), day, tokens)
+    charge(pending, tokens)
     keep(pending)
-    if runs and pending.state == OPEN then
-      lease(KEYS[3], id)
-      lease(slots, id)
-    end
+  elseif pending.state == OPEN and tokens > pending.tokens then
+    -- What is known of a settled call is what it cost; of one that runs, the larger is the later.
+    charge(pending, tokens - pending.tokens)
+    pending.tokens = tokens
+    keep(pending)
+  elseif pending.state ~= ENDED then
+    renew(pending)
+  end
+  if runs and pending.state == OPEN then
+    leased[3][#leased[3] + 1] = id
+    leased[place][#leased[place] + 1] = id
   end
 end
 for place = 3, #KEYS do
+  lease_all(KEYS[place], leased[place])
   tidy(KEYS[place])
 end
 write_pendings()

@@ -12,6 +12,8 @@
 local OK, STALE, UNKNOWN, REFUSED, GONE = 1, 2, 3, 4, 30
 local RPM, TPM, SLOTS, DAY, MONTH, TOTAL = 10, 11, 12, 20, 21, 22
 local DAY_S = 86400
+-- So many values go in one command: Lua passes no more than some thousands.
+local MOST_AT_ONCE = 1000
 
 local time = redis.call('TIME')
 local wall_s = tonumber(time[1])

@@ -9,10 +9,9 @@ local OPEN, SETTLED, ENDED = 'o', 's', 'x'
 -- A call that nobody speaks for any more, one whose record is not in the ledger yet, a tombstone.
 local KEPT_MS = {o = 15 * 60 * 1000, s = 24 * 60 * 60 * 1000, x = 60 * 1000}
 local MOST_DROPPED = 10
-local MOST_AT_ONCE = 1000
-
--- What a script changes, by id and by term, until it writes all of it.
-local changed, charges = {}, {}
+-- What a script changes and keeps as it is, by id, and what it charges, by term, until it writes
+-- all of it; and what it has read.
+local changed, renewed, charges, texts = {}, {}, {}, {}
 
 -- Add to the sums of a pending's scopes.
 local function charge(pending, tokens)
@@ -26,11 +25,27 @@ local function charge(pending, tokens)
   end
 end
 
+-- Read many at once, for `read` to find.
+local function read_ahead(ids)
+  for first = 1, #ids, MOST_AT_ONCE do
+    local fields = {}
+    for place = first, math.min(first + MOST_AT_ONCE - 1, #ids) do
+      fields[#fields + 1] = 'p:' .. ids[place]
+    end
+    for place, text in ipairs(redis.call('HMGET', KEYS[1], unpack(fields))) do
+      texts[ids[first + place - 1]] = text
+    end
+  end
+end
+
 local function read(id)
   if changed[id] then
     return changed[id]
   end
-  local text = redis.call('HGET', KEYS[1], 'p:' .. id)
+  local text = texts[id]
+  if text == nil then
+    text = redis.call('HGET', KEYS[1], 'p:' .. id)
+  end
   if not text then
     return nil
   end
@@ -53,22 +68,20 @@ local function keep(pending)
   changed[pending.id] = pending
 end
 
+-- Keep it for longer, as it is.
+local function renew(pending)
+  renewed[pending.id] = pending.state
+end
+
 local function bury(id)
   keep(unbooked(id, ENDED, '-', '-', 0))
 end
 
 local function write_charges(fields)
-  local unread, emptied = {}, {}
-  for term in pairs(charges) do
-    if not sums[term] then
-      unread[#unread + 1] = term
-    end
-  end
-  for _, term in ipairs(unread) do
-    sums[term] = tonumber(redis.call('HGET', KEYS[1], 'sum:' .. term)) or 0
-  end
+  local emptied = {}
   for term, tokens in pairs(charges) do
-    sums[term] = sums[term] + tokens
+    local kept = sums[term] or tonumber(redis.call('HGET', KEYS[1], 'sum:' .. term)) or 0
+    sums[term] = kept + tokens
     if sums[term] == 0 then
       emptied[#emptied + 1] = 'sum:' .. term
     else
@@ -82,7 +95,7 @@ local function write_charges(fields)
   charges = {}
 end
 
--- Write what was kept and charged. Lua takes some thousands of values in one call.
+-- Write what was kept, renewed and charged.
 local function write_pendings()
   local fields, members = {}, {}
   local function send()
@@ -94,19 +107,27 @@ local function write_pendings()
     end
     fields, members = {}, {}
   end
-  write_charges(fields)
-  for id, pending in pairs(changed) do
-    fields[#fields + 1] = 'p:' .. id
-    fields[#fields + 1] = string.format('%s %s %s %.0f %.0f %.0f %.0f', pending.state,
-      pending.scope, pending.day, pending.tokens, pending.at, pending.drawn_at, pending.drawn)
-    members[#members + 1] = now + KEPT_MS[pending.state]
+  local function keep_until(id, state)
+    members[#members + 1] = string.format('%d', now + KEPT_MS[state])
     members[#members + 1] = id
-    if #fields >= MOST_AT_ONCE then
+    if #members >= MOST_AT_ONCE then
       send()
     end
   end
+  write_charges(fields)
+  for id, pending in pairs(changed) do
+    fields[#fields + 1] = 'p:' .. id
+    fields[#fields + 1] = string.format('%s %s %s %d %d %d %d', pending.state,
+      pending.scope, pending.day, pending.tokens, pending.at, pending.drawn_at, pending.drawn)
+    keep_until(id, pending.state)
+  end
+  for id, state in pairs(renewed) do
+    if not changed[id] then
+      keep_until(id, state)
+    end
+  end
   send()
-  changed = {}
+  changed, renewed, texts = {}, {}, {}
 end
 
 -- Forget some of what has been kept for long enough: more than a call can add.

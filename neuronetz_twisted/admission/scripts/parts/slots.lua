@@ -11,8 +11,27 @@ local function running(key)
   return redis.call('ZCOUNT', key, now + 1, '+inf')
 end
 
+-- Whether no more than `most` may run and as many do; `kept` is how many leases are there, ended
+-- ones too: to count those that run costs more.
+local function is_full(key, kept, most)
+  return most >= 0 and kept >= most and running(key) >= most
+end
+
 local function lease(key, id)
   redis.call('ZADD', key, now + SLOT_MS, id)
+end
+
+-- Leases of many calls.
+local function lease_all(key, ids)
+  local ends = string.format('%d', now + SLOT_MS)
+  for first = 1, #ids, MOST_AT_ONCE do
+    local members = {}
+    for place = first, math.min(first + MOST_AT_ONCE - 1, #ids) do
+      members[#members + 1] = ends
+      members[#members + 1] = ids[place]
+    end
+    redis.call('ZADD', key, unpack(members))
+  end
 end
 
 -- What is due once a second, and when the first lease was made: some of those that have ended go.

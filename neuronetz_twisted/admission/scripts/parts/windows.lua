@@ -18,7 +18,7 @@ local function booked(window, at)
 end
 
 local function write(window, at, requests, tokens)
-  local text = string.format('%.0f %.0f', requests, tokens)
+  local text = string.format('%d %d', requests, tokens)
   redis.call('HSET', window.key, 'at', second, 'requests', window.requests,
     'tokens', window.tokens, at % SPAN_S, text)
   if at == second then
