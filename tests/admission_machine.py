@@ -1,25 +1,26 @@
-"""Two gateways, one tenant, one Redis, one ledger: any sequence of what may happen to them.
+"""Any sequence of what may happen to two gateways, one tenant, one Redis and one ledger.
 
-Each step is made on the real server and in the model; both have to answer alike. What is asserted
-beside that does not rest on the model: what was truly used, admitted and run at once.
+What is asserted beside that Redis answers as the model does not rest on the model: what was truly
+used, admitted and run at once.
 """
 
-from collections import Counter
-from itertools import count
-from uuid import uuid4
-
-from attrs import define, evolve, field
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import initialize, invariant, precondition, rule
 
-from tests.admission_model import GONE, OK, REFUSED, STALE, UNKNOWN, Model, day_of
-from tests.script_session import TIMED, Beat, Line, RedisSession, TenantScripts
-
-BEGIN_MS = 1_795_392_000_000 - 5_000  # five seconds before a day begins
-MONTHS_END_MS = 1_796_083_200_000 - 500  # half a second before December
-MINUTE_MS = 60_000
-KEYS = ("k:a", "k:b")
-PROCESSES = (0, 1)
+from tests.admission_known import GONE, OK, REFUSED, STALE, UNKNOWN, day_of
+from tests.admission_world import (
+    BEGIN_MS,
+    KEYS,
+    MINUTE_MS,
+    MONTHS_END_MS,
+    PROCESSES,
+    AdmissionWorld,
+    Admitted,
+    Gateway,
+    Running,
+    periods,
+    pick,
+)
 
 RATES = st.sampled_from([-1, -1, -1, 12, 5, 2, 0])
 TPM = st.sampled_from([-1, -1, -1, 1000, 300, 30])
@@ -30,121 +31,8 @@ SOMEWHERE = st.integers(0, 10**6)
 PROCESS = st.sampled_from(PROCESSES)
 
 
-@define(eq=False)
-class Running:
-    """A call as its gateway knows it: what it may use, and what it has used."""
-
-    id: str
-    key: str
-    day: str
-    reserved: int
-    used: int = 0
-    cost: int | None = None
-
-    @property
-    def beat(self) -> Beat:
-        """What a heartbeat says of it."""
-        runs = self.cost is None
-        tokens = self.reserved if self.cost is None else self.cost
-        return Beat(id=self.id, key=self.key, tokens=tokens, day=self.day, runs=runs)
-
-
-@define
-class Gateway:
-    """What one process knows."""
-
-    running: dict[str, Running] = field(factory=dict)
-    completed: dict[str, Running] = field(factory=dict)
-
-    @property
-    def calls(self) -> list[Running]:
-        """All that a heartbeat puts back after a loss."""
-        return [*self.running.values(), *self.completed.values()]
-
-
-@define
-class Admitted:
-    """An admission, for the count of a minute; `at` is on a clock that nobody sets."""
-
-    at: int
-    key: str
-    taken: int
-    call: Running
-
-    @property
-    def held(self) -> int:
-        """The tokens that a minute holds for it at least."""
-        return self.taken if self.call.cost is None else min(self.taken, self.call.cost)
-
-
-class AdmissionMachine(RuleBasedStateMachine):
+class AdmissionMachine(AdmissionWorld):
     """What is used is never more than Redis thinks, and at rest it is the same."""
-
-    session: RedisSession
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.session.call("FLUSHALL")
-        self.wall_ms = BEGIN_MS
-        self.true_ms = 0
-        self.session.set_clock(self.wall_ms)
-        self.tenant = TenantScripts(self.session, str(uuid4()), TIMED)
-        self.model = Model(self.wall_ms)
-        self.ids = (f"c{number}" for number in count())
-        self.gateways = {process: Gateway() for process in PROCESSES}
-        self.unused: dict[str, Running] = {}
-        self.orphans: dict[str, Running] = {}
-        self.ledger: Counter[tuple[str, str, str]] = Counter()
-        self.unacknowledged: list[list[str]] = []
-        self.admitted: list[Admitted] = []
-        self.at_months_end = False
-        self.rebuild()
-
-    # What both have to answer alike
-
-    def same(self, answer: list[int], expected: list[int]) -> list[int]:
-        """Hold the scripts against the model."""
-        if answer != expected:
-            raise AssertionError(f"Redis answers {answer}, the model {expected}")
-        return answer
-
-    def ask(self, call_id: str, key: str, prompt: int, lease: int, epoch: int) -> list[int]:
-        """Ask for an admission."""
-        self.tenant.epoch = epoch
-        answer = self.tenant.admit(call_id, key[2:], prompt, lease)
-        gen = self.tenant.gen
-        return self.same(
-            answer, self.model.admit(call_id, key, prompt, lease, gen=gen, epoch=epoch)
-        )
-
-    def release(self, call: Running) -> None:
-        """Give an admission back."""
-        answer = self.tenant.release(call.id, call.key[2:])
-        self.same(answer, self.model.release(call.id, call.key))
-
-    def beat(self, calls: list[Running]) -> None:
-        """Say that calls are alive."""
-        beats = [call.beat for call in calls]
-        answer = self.tenant.heartbeat([evolve(beat, key=beat.key[2:]) for beat in beats])
-        self.same(answer, self.model.heartbeat(beats, gen=self.tenant.gen))
-
-    def lines(self) -> list[Line]:
-        """All that the ledger has."""
-        return [(*term, tokens) for term, tokens in self.ledger.items()]
-
-    def tell_flushed(self, ids: list[str]) -> None:
-        """Say what the ledger has."""
-        lines = self.lines()
-        answer = self.tenant.flushed(ids, lines)
-        self.same(answer, self.model.flushed(ids, lines, gen=self.tenant.gen))
-
-    def rebuild(self) -> None:
-        """Tell Redis all again; twice, since each gateway does."""
-        lines = self.lines()
-        for _ in PROCESSES:
-            self.same(self.tenant.rebuild(lines), self.model.rebuild(lines, gen=self.tenant.gen))
-        for gateway in self.gateways.values():
-            self.beat(gateway.calls)
 
     # What may happen
 
@@ -177,7 +65,7 @@ class AdmissionMachine(RuleBasedStateMachine):
         if answer[0] != OK:
             return
         day = f"{answer[2] // 10000:04}-{answer[2] // 100 % 100:02}-{answer[2] % 100:02}"
-        call = Running(call_id, key, day, prompt + answer[1])
+        call = Running(call_id, key, day, prompt + answer[1], prompt)
         self.hold_limits(call)
         self.admitted.append(Admitted(self.true_ms, key, call.reserved, call))
         if answer_lost:
@@ -186,6 +74,14 @@ class AdmissionMachine(RuleBasedStateMachine):
             self.gateways[process].running[call_id] = call
         again = self.ask(call_id, key, prompt, lease, self.model.epoch or 1)
         assert again[:3] == answer[:3], "the same call has another answer"
+
+    @precondition(lambda self: self.known_running())
+    @rule(where=SOMEWHERE)
+    def duplicate(self, where: int) -> None:
+        """An admission comes twice, the second time long after the first."""
+        call = pick(self.known_running(), where)
+        answer = self.ask(call.id, call.key, call.prompt, 1, self.model.epoch or 1)
+        assert answer[:2] == [OK, call.reserved - call.prompt], "the same call has another answer"
 
     @precondition(lambda self: self.unused)
     @rule(where=SOMEWHERE)
@@ -332,6 +228,11 @@ class AdmissionMachine(RuleBasedStateMachine):
         answer = self.tenant.count(key[2:])
         self.same(answer, self.model.count(key, gen=self.tenant.gen, epoch=epoch))
 
+    @rule(key=st.sampled_from(KEYS))
+    def look(self, key: str) -> None:
+        """Somebody asks what is left."""
+        self.same(self.tenant.look(key[2:]), self.model.look(key, gen=self.tenant.gen))
+
     # What must hold
 
     def hold_limits(self, call: Running) -> None:
@@ -380,52 +281,3 @@ class AdmissionMachine(RuleBasedStateMachine):
             for period, first in periods(day):
                 used = self.model.spent(scope, period, day)
                 assert used == self.ledger[scope, period, first], (scope, period)
-
-    # The truth
-
-    def truly_used(self, scope: str, period: str, first: str) -> int:
-        """What calls of a period have used, whoever knows of it."""
-        known = self.calls()
-        # What died with a gateway and was lost with Redis in the same moment is known to nobody.
-        known += [call for call in self.orphans.values() if call.id in self.model.pendings]
-        return self.ledger[scope, period, first] + sum(
-            call.used
-            for call in known
-            if scope in ("t", call.key) and (period, first) in periods(call.day)
-        )
-
-    def charge(self, calls: dict[str, Running]) -> None:
-        """Write calls to the ledger."""
-        for call in calls.values():
-            for scope in ("t", call.key):
-                for period, first in periods(call.day):
-                    self.ledger[scope, period, first] += call.cost or 0
-
-    def calls(self) -> list[Running]:
-        """The calls that a gateway knows."""
-        return [call for one in self.gateways.values() for call in one.calls]
-
-    def fields(self) -> dict[str, bytes]:
-        """All that is kept of the budgets."""
-        fields = self.session.call("HGETALL", self.tenant.key("bud"))
-        names = [name.decode() for name in fields[::2]]
-        return dict(zip(names, fields[1::2], strict=True))
-
-    def running(self) -> dict[str, Running]:
-        """The calls that run."""
-        return self.gateways[0].running | self.gateways[1].running
-
-    def set_clock(self, ms: int) -> None:
-        """Set Redis' clock."""
-        self.wall_ms = self.model.wall_ms = ms
-        self.session.set_clock(ms)
-
-
-def pick(calls: dict[str, Running], where: int) -> Running:
-    """One of some calls."""
-    return list(calls.values())[where % len(calls)]
-
-
-def periods(day: str) -> list[tuple[str, str]]:
-    """The periods that a day is in, with their first days as the ledger has them."""
-    return [("day", day), ("month", f"{day[:8]}01"), ("total", "1970-01-01")]

@@ -85,6 +85,7 @@ class ScriptSet:
     extend: Script
     flushed: Script
     heartbeat: Script
+    look: Script
     rebuild: Script
     release: Script
     settle: Script
@@ -96,6 +97,7 @@ REAL = ScriptSet(
     extend=scripts.SCRIPTS.extend,
     flushed=scripts.SCRIPTS.flushed,
     heartbeat=scripts.SCRIPTS.heartbeat,
+    look=scripts.SCRIPTS.look,
     rebuild=scripts.SCRIPTS.rebuild,
     release=scripts.SCRIPTS.release,
     settle=scripts.SCRIPTS.settle,
@@ -207,6 +209,12 @@ class TenantScripts:
         names = ("bud", "list:t", f"list:k:{key}", "win:t", f"win:k:{key}")
         args: list[RedisArgument] = [self.gen, self.epoch, *self.limits_of(key)]
         return self.run(self.scripts.count, [self.key(name) for name in names], args)
+
+    def look(self, key: str = "a") -> list[int]:
+        """Ask what is left."""
+        names = ("bud", "win:t", f"win:k:{key}", "slots:t", f"slots:k:{key}")
+        args: list[RedisArgument] = [self.gen, *self.limits_of(key)]
+        return self.run(self.scripts.look, [self.key(name) for name in names], args)
 
     def raise_epoch(self, epoch: int) -> list[int]:
         """Tell of a change of the tenant."""

@@ -62,27 +62,6 @@ class Figures:
 
 
 @frozen
-class Used:
-    """What is counted at one level: requests and tokens of the window, calls that run, budgets."""
-
-    requests: int
-    tokens: int
-    concurrent: int
-    budget_day: int
-    budget_month: int
-    budget_total: int
-
-
-@frozen
-class Looked:
-    """All that is counted for a caller."""
-
-    figures: Figures
-    tenant: Used
-    key: Used
-
-
-@frozen
 class Granted:
     """The call may run, with `lease` output tokens at first.
 
@@ -119,6 +98,27 @@ class Unknown:
 @frozen
 class Released:
     """The id was given up, or has ended, before this admission arrived."""
+
+
+@frozen
+class Used:
+    """What counts at one level: in the window, now, and in the three periods of budgets."""
+
+    requests: int
+    tokens: int
+    running: int
+    day: int
+    month: int
+    total: int
+
+
+@frozen
+class Looked:
+    """What a caller has left, and what counts at both levels."""
+
+    figures: Figures
+    tenant: Used
+    key: Used
 
 
 @frozen
@@ -168,8 +168,8 @@ def looked(reply: RedisReply) -> Looked | Unknown:
     """What `look` answered. Raises `RedisUnavailable` for anything else."""
     match _integers(reply):
         case [Code.OK, *numbers] if len(numbers) == _FIGURES + 2 * _USED:
-            tenant, key = numbers[_FIGURES:-_USED], numbers[-_USED:]
-            return Looked(_figures(numbers[:_FIGURES]), Used(*tenant), Used(*key))
+            figures, used = numbers[:_FIGURES], numbers[_FIGURES:]
+            return Looked(_figures(figures), Used(*used[:_USED]), Used(*used[_USED:]))
         case [Code.UNKNOWN]:
             return Unknown()
         case _:

@@ -173,7 +173,7 @@ def count(caller: Caller, gen: str) -> Asked:
 
 
 def look(caller: Caller, gen: str) -> Asked:
-    """What is left."""
+    """What the caller has left; nothing is taken."""
     return _keys(caller.tenant, caller.key).look, (gen, *_limits(caller))
 
 

@@ -11,7 +11,7 @@ from hypothesis.stateful import run_state_machine_as_test
 from twisted.trial.unittest import TestCase
 
 from tests.admission_machine import AdmissionMachine
-from tests.admission_model import MONTH, OK, REFUSED, RPM, SLOTS, STALE, TPM, UNKNOWN
+from tests.admission_known import MONTH, OK, REFUSED, RPM, SLOTS, STALE, TPM, UNKNOWN
 from tests.figures import EXACT
 from tests.integration.killable_redis import KillableRedis
 from tests.script_session import REAL, TIMED, Beat, RedisSession, ScriptSet, TenantScripts

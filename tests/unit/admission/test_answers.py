@@ -6,20 +6,22 @@ from twisted.trial.unittest import SynchronousTestCase
 from neuronetz_twisted.admission import answers
 from neuronetz_twisted.admission.answers import (
     Code,
-    Counted,
     Done,
     Extended,
     Figures,
     Gone,
     Granted,
+    Looked,
     Refused,
     Released,
     Stale,
     Unknown,
+    Used,
     admitted,
     counted,
     done,
     extended,
+    looked,
 )
 from neuronetz_twisted.errors import RedisUnavailable
 
@@ -49,10 +51,16 @@ class AnswerTests(SynchronousTestCase):
 
     def test_counted(self) -> None:
         """A list is counted, or refused like a call."""
-        self.assertEqual(counted([1, *NUMBERS]), Counted(FIGURES))
+        self.assertEqual(counted([1, *NUMBERS]), FIGURES)
         self.assertEqual(counted([10, 1, 3, *NUMBERS]), Refused(Code.RPM, "key", 3, FIGURES))
         self.assertEqual(counted([2, 8]), Stale(8))
         self.assertEqual(counted([3]), Unknown())
+
+    def test_looked(self) -> None:
+        """What is left, then what counts of the tenant and of the key."""
+        used = Looked(FIGURES, Used(1, 300, 2, 10, 20, 30), Used(0, 200, 1, 5, 6, 7))
+        self.assertEqual(looked([1, *NUMBERS, 1, 300, 2, 10, 20, 30, 0, 200, 1, 5, 6, 7]), used)
+        self.assertEqual(looked([3]), Unknown())
 
     def test_extended(self) -> None:
         """A lease has a total; a call may be gone, or its tenant not known."""
@@ -70,7 +78,7 @@ class AnswerTests(SynchronousTestCase):
         """The budget with least left is named by its period; without a budget there is none."""
         for number, period in enumerate((None, "day", "month", "total")):
             answer = counted([1, -1, -1, -1, -1, number, 0, 5])
-            self.assertEqual(answer, Counted(Figures(-1, -1, -1, -1, period, 0, 5)))
+            self.assertEqual(answer, Figures(-1, -1, -1, -1, period, 0, 5))
 
     def test_strange(self) -> None:
         """An answer that is none of the script's is no pass."""
@@ -78,8 +86,10 @@ class AnswerTests(SynchronousTestCase):
         strange += [[1, 256, 20261123], [1, 256, 20261123, *NUMBERS, 0], [2], [2, 1, 1], [3, 3]]
         strange += [[1, *NUMBERS[:4], 4, 0, 0], [1, *NUMBERS[:4], -1, 0, 0], [10, 2, 3, *NUMBERS]]
         strange += [[13, 0, 3, *NUMBERS], [4, 4], [30, 1]]
+        strange += [[1, *NUMBERS, *range(11)], [1, *NUMBERS, *range(13)], [3, *NUMBERS, *range(12)]]
+        strange += [[1, *NUMBERS[:4], 4, 0, 0, *range(12)]]
         for reply in strange:
-            for read in (admitted, counted, extended, done):
+            for read in (admitted, counted, looked, extended, done):
                 with self.assertRaises(RedisUnavailable):
                     read(reply)
 

@@ -37,6 +37,12 @@ class ScriptCallsTests(SynchronousTestCase):
         self.assertEqual(keys, (BUD, "nz:{T}:list:t", "nz:{T}:list:k:K", *WIN))
         self.assertEqual(args, ("g", 7, 600, *LIMITS[1:6], 300, *LIMITS[7:]))
 
+    def test_look(self) -> None:
+        """Windows and slots of both levels, and the limits of calls."""
+        keys, args = script_calls.look(caller(), "g")
+        self.assertEqual(keys, (BUD, *WIN, *SLOTS))
+        self.assertEqual(args, ("g", *LIMITS))
+
     def test_heartbeat(self) -> None:
         """The slots of each key once, the calls with the places of theirs."""
         calls = [
