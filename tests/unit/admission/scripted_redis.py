@@ -33,6 +33,7 @@ SCRIPTS = Scripts(
             "heartbeat",
             "flushed",
             "rebuild",
+            "look",
             "raise_epoch",
         )
     }

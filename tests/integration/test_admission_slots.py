@@ -1,0 +1,46 @@
+"""Slots and tombstones on a real server: what ends is free, what runs is kept."""
+
+from tests.admission_known import OK, REFUSED, SLOTS, UNKNOWN
+from tests.integration.script_case import TenantTestCase
+from tests.script_session import TIMED, Beat
+
+
+class SlotTests(TenantTestCase):
+    """What runs at once, and what has ended."""
+
+    def test_slot_ends(self) -> None:
+        """The slots of a gateway that died are free after 30 s; those that are renewed are not."""
+        tenant = self.known_tenant(TIMED)
+        tenant.limits["t"] = (-1, -1, 2, -1, -1, -1)
+        tenant.admit("dead")
+        day = "2026-11-23"
+        tenant.admit("alive")
+        self.later(20)
+        tenant.heartbeat([Beat(id="alive", key="a", tokens=1, day=day)])
+        self.assertEqual(tenant.admit("1")[:3], [SLOTS, 0, 10])
+        self.later(10)
+        self.assertEqual(tenant.admit("1")[0], OK)
+        self.assertEqual(tenant.admit("2")[0], SLOTS)
+
+    def test_slots_put_back(self) -> None:
+        """After a loss the slots of running calls are back, also above the limit."""
+        self.tenant.limits["t"] = (-1, -1, 1, -1, -1, -1)
+        self.session.call("FLUSHALL")
+        self.assertEqual(self.tenant.admit("1"), [UNKNOWN])
+        self.tenant.rebuild([])
+        day = "2026-11-23"
+        beats = [Beat(id=str(n), key="ab"[n % 2], tokens=9, day=day) for n in range(5)]
+        self.assertEqual(self.tenant.heartbeat(beats), [OK])
+        self.assertEqual(self.session.call("ZCARD", self.tenant.key("slots:t")), 5)
+        self.assertEqual(self.session.call("ZCARD", self.tenant.key("slots:k:b")), 2)
+        self.assertEqual(self.tenant.admit("new")[0], SLOTS)
+
+    def test_released(self) -> None:
+        """A released id is refused for a minute; all that it took is there again."""
+        tenant = self.known_tenant(TIMED)
+        tenant.limits["t"] = (1, 100, 1, 100, 100, 100)
+        for call_id in "12":
+            self.assertEqual(tenant.admit(call_id, prompt=50, lease=50)[:2], [OK, 50])
+            self.assertEqual(tenant.release(call_id, "a"), [OK])
+        self.later(59)
+        self.assertEqual(tenant.admit("2"), [REFUSED])
