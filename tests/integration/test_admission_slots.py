@@ -44,3 +44,34 @@ class SlotTests(TenantTestCase):
             self.assertEqual(tenant.release(call_id, "a"), [OK])
         self.later(59)
         self.assertEqual(tenant.admit("2"), [REFUSED])
+
+    def test_first_to_end(self) -> None:
+        """Who waits for a slot is told when the next one ends, not when one has ended."""
+        tenant = self.known_tenant(TIMED)
+        tenant.admit("1")
+        self.later(12)
+        tenant.admit("2")
+        tenant.admit("3", "b")
+        self.later(18)
+        tenant.limits = {"a": (-1, -1, 1, -1, -1, -1)}
+        self.assertEqual(tenant.admit("4")[:3], [SLOTS, 1, 12])
+        tenant.limits = {"t": (-1, -1, 2, -1, -1, -1)}
+        self.assertEqual(tenant.admit("4")[:3], [SLOTS, 0, 12])
+        tenant.limits = {"t": (-1, -1, 3, -1, -1, -1)}
+        self.assertEqual(tenant.admit("4")[0], OK)
+        tenant.limits = {"t": (-1, -1, 0, -1, -1, -1)}
+        tenant.settle("4", "a", 0)
+        self.later(12)
+        self.assertEqual(tenant.admit("5")[:3], [SLOTS, 0, 1])
+
+    def test_ended_slots_go(self) -> None:
+        """Slots that have ended are forgotten, some each second."""
+        tenant = self.known_tenant(TIMED)
+        for number in range(50):
+            tenant.admit(str(number))
+        self.later(30)
+        for left in (50 - 20 + 1, 31 - 20 + 1, 12 - 10 + 1, 4):
+            tenant.admit(f"new {self.now_s}")
+            for name in ("slots:t", "slots:k:a"):
+                self.assertEqual(self.session.call("ZCARD", tenant.key(name)), left)
+            self.later(1)

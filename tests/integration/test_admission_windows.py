@@ -77,6 +77,8 @@ class WindowTests(TenantTestCase):
         self.assertEqual(tenant.count()[:5], [RPM, 1, 58, 2, 0])
         self.assertEqual(tenant.count("b")[:3], [OK, 5, 2])
         self.assertEqual(tenant.admit("1")[3:7], [2, 1, 100, 70])
+        tenant.limits = {"a": (1, -1, -1, -1, -1, -1)}
+        self.assertEqual(tenant.count()[:3], [RPM, 1, 61])
         tenant.limits = {"t": (3, -1, -1, -1, -1, -1)}
         self.assertEqual(tenant.count("c")[:3], [RPM, 0, 58])
         self.later(58)
