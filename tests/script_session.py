@@ -172,10 +172,9 @@ class TenantScripts:
     def admit_at_once(self, ids: Iterable[str]) -> list[list[int]]:
         """Ask for many calls in one sending; the server knows the script."""
         keys, script = self.six("a"), self.scripts.admit
-        asked = [(one, self.gen, self.epoch, 10, 20, *self.limits_of("a")) for one in ids]
-        return self.session.call_all(
-            [("EVALSHA", script.digest, len(keys), *keys, *args) for args in asked]
-        )
+        head: list[RedisArgument] = ["EVALSHA", script.digest, len(keys), *keys]
+        what = (self.gen, self.epoch, 10, 20, *self.limits_of("a"))
+        return self.session.call_all([*head, one, *what] for one in ids)
 
     def extend(self, call_id: str, key: str, total: int) -> list[int]:
         """Ask for more tokens."""

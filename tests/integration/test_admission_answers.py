@@ -45,10 +45,11 @@ class FigureTests(TenantTestCase):
         self.assertEqual(tenant.look()[5:8], [0, 0, NOON_S])
         for place in range(3):
             for scope in ("t", "a"):
-                budgets = [1000, 1000, 1000]
-                budgets[place] = 400
-                tenant.limits = {scope: (-1, -1, -1, *budgets)}
-                self.assertEqual(tenant.look()[5:8], [place + 1, 400, NOON_S])
+                for least in (400, 1, 0):
+                    budgets = [1000, 1000, 1000]
+                    budgets[place] = least
+                    tenant.limits = {scope: (-1, -1, -1, *budgets)}
+                    self.assertEqual(tenant.look()[5:8], [place + 1, least, NOON_S])
         tenant.rebuild([("k:a", "total", "1970-01-01", 500)])
         tenant.limits = {"a": (-1, -1, -1, -1, -1, 400), "t": (-1, -1, -1, -1, 900, -1)}
         self.assertEqual(tenant.look()[5:8], [3, 0, NOON_S])
