@@ -173,7 +173,7 @@ class TenantScripts:
         """Ask for many calls in one sending; the server knows the script."""
         keys, script = self.six("a"), self.scripts.admit
         head: list[RedisArgument] = ["EVALSHA", script.digest, len(keys), *keys]
-        what = (self.gen, self.epoch, 10, 20, *self.limits_of("a"))
+        what: list[RedisArgument] = [self.gen, self.epoch, 10, 20, *self.limits_of("a")]
         return self.session.call_all([*head, one, *what] for one in ids)
 
     def extend(self, call_id: str, key: str, total: int) -> list[int]:

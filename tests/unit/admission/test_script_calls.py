@@ -67,3 +67,7 @@ class ScriptCallsTests(SynchronousTestCase):
         self.assertEqual((keys, args), ((BUD, PEND), ("g", 2, "a", "b", *told)))
         keys, args = script_calls.rebuild("T", "g", [LINE, line])
         self.assertEqual((keys, args), ((BUD, PEND), ("g", *told)))
+
+    def test_raise_epoch(self) -> None:
+        """Only the budget's key knows of epochs."""
+        self.assertEqual(script_calls.raise_epoch("T", 8), ((BUD,), (8,)))
