@@ -3,10 +3,13 @@
 txredisapi's own pool lets calls wait for ever while Redis is away and stops trying after one failed
 greeting; Twisted's ClientService writes a log line for each attempt. So the pool is kept here: by
 one coroutine, which alone knocks while Redis is away and fills the pool when it is back.
+
+All connections of the pool are to one run of one server: the one that was connected to last. Behind
+a name that has come to mean another server, an older connection would count apart from the others.
 """
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import cast
 
@@ -17,14 +20,19 @@ from twisted.internet.error import ConnectError, ConnectingCancelledError, DNSLo
 from twisted.internet.interfaces import IReactorTime, IStreamClientEndpoint
 from twisted.internet.protocol import Factory
 from twisted.internet.ssl import optionsForClientTLS
-from twisted.internet.task import deferLater
+from twisted.internet.task import LoopingCall, deferLater
 from twisted.logger import Logger
 from twisted.python.failure import Failure
+from txredisapi import ResponseError
 
 from neuronetz_twisted.errors import RedisNotAsked, RedisUnavailable
 from neuronetz_twisted.redis_target import RedisTarget
 from neuronetz_twisted.seams import RedisArgument, RedisReply, Script
 from neuronetz_twisted.stores.redis_connection import RedisConnection
+from neuronetz_twisted.stores.redis_info import KEEPS_ALL, policy_of
+
+POLICY_S = 10.0
+"""How often the server is asked what it does without memory: that may be set while it runs."""
 
 _CONNECT_TIMEOUT_S = 1.0
 _MOST_DOUBLINGS = 10
@@ -36,7 +44,8 @@ class RedisGate(Service):
     `timeout_ms` is the deadline of one call. At most `most_in_flight` calls wait at a time, over
     `pool_size` connections: as many as there may be clients, who can all ask within one turn of the
     reactor. While Redis is away, attempts to reach it are `first_delay_s` apart at first and then
-    twice as far each time, up to `longest_delay_s`.
+    twice as far each time, up to `longest_delay_s`. `connected` is called with the server's
+    `run_id` for each connection, before any call goes over it; it does not fail.
     """
 
     name = "redis"
@@ -52,6 +61,7 @@ class RedisGate(Service):
         most_in_flight: int = 10_000,
         first_delay_s: float = 0.05,
         longest_delay_s: float = 1.0,
+        connected: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._reactor = reactor
         self._target = target
@@ -68,16 +78,25 @@ class RedisGate(Service):
         self._pool_size = pool_size
         self._first_delay_s = first_delay_s
         self._longest_delay_s = longest_delay_s
+        self._connected = connected
         self._pool: deque[RedisConnection] = deque()
         self._keeping: Deferred[None] = succeed(None)
         self._vacancy: Deferred[None] | None = None
         self._reachable: bool | None = None
         self._away_because = "not connected yet"
+        self._policy: str | None = None
+        self._policy_looks = LoopingCall(self._look_at_policy)
+        self._policy_looks.clock = reactor
 
     @property
     def up(self) -> bool:
         """Whether a call made now would be sent."""
         return any(connection.usable for connection in self._pool)
+
+    @property
+    def keeps_all(self) -> bool:
+        """Whether the server, as far as known, drops no counter for want of memory."""
+        return self._policy == KEEPS_ALL
 
     def call(self, command: bytes, *args: RedisArgument) -> Deferred[RedisReply]:
         """Send one command and wait for its reply.
@@ -100,10 +119,14 @@ class RedisGate(Service):
         super().startService()
         self._keeping = Deferred.fromCoroutine(self._keep_connected())
         self._keeping.addErrback(_cancelled)
+        # A look that fails does not leave the loop, so what this returns cannot fail.
+        self._policy_looks.start(POLICY_S, now=False)
 
     def stopService(self) -> Deferred[None]:
         """Close all connections; fires when nothing is left. Calls that wait fail."""
         super().stopService()
+        if self._policy_looks.running:
+            self._policy_looks.stop()
         return Deferred.fromCoroutine(self._disconnect())
 
     def _next_usable(self) -> RedisConnection | None:
@@ -159,11 +182,39 @@ class RedisGate(Service):
             await connection.give_up("the gateway stops")
 
     def _take_in(self, connection: RedisConnection) -> None:
+        self._connected(connection.run_id)
+        for older in list(self._pool):
+            if older.run_id != connection.run_id:
+                older.give_up("another server is in its place")
         self._pool.append(connection)
         if not self._reachable:
             self._log.info("Redis at {where} is up", where=self._target.where)
         self._reachable = True
+        self._note_policy(connection.policy)
         connection.lost.addCallback(self._let_go, connection)
+
+    def _look_at_policy(self) -> Deferred[None]:
+        look = self.call(b"INFO", b"memory").addCallback(policy_of).addCallback(self._note_policy)
+        # What cannot be read changes nothing; the pool itself says when Redis is away.
+        look.addErrback(lambda failure: failure.trap(RedisUnavailable, ResponseError))
+        return look.addErrback(
+            lambda failure: self._log.failure("the policy of Redis could not be read", failure)
+        )
+
+    def _note_policy(self, policy: str) -> None:
+        did_keep, self._policy = self._policy in {None, KEEPS_ALL}, policy
+        if did_keep == self.keeps_all:
+            return
+        if self.keeps_all:
+            self._log.info("Redis at {where} keeps all that it has", where=self._target.where)
+        else:
+            self._log.error(
+                "Redis at {where} may drop counters: its maxmemory-policy is {policy} and has to "
+                "be {needed}",
+                where=self._target.where,
+                policy=policy,
+                needed=KEEPS_ALL,
+            )
 
     def _let_go(self, why: str, connection: RedisConnection) -> None:
         self._pool.remove(connection)

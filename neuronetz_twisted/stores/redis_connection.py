@@ -21,6 +21,7 @@ from neuronetz_twisted.errors import RedisUnavailable
 from neuronetz_twisted.redis_target import RedisTarget
 from neuronetz_twisted.seams import RedisArgument, RedisReply, Script
 from neuronetz_twisted.stores.patience import Patience
+from neuronetz_twisted.stores.redis_info import policy_of, run_id_of
 from neuronetz_twisted.transports import writer_of
 
 _LOST = "Redis is away: the connection was lost"
@@ -69,7 +70,11 @@ class RedisConnection(HiredisProtocol):
 
     `timeout_s` is the deadline of one call, after twice that the connection is given up. At most
     `limit` calls wait on it. `lost` fires with the reason, in words, once the connection is gone.
+    `run_id` and `policy` are what the server has said of itself in its greeting.
     """
+
+    run_id = ""
+    policy = ""
 
     def __init__(self, clock: IReactorTime, *, timeout_s: float, limit: int) -> None:
         super().__init__(charset=None, convertNumbers=False)
@@ -94,7 +99,7 @@ class RedisConnection(HiredisProtocol):
         )
 
     async def greet(self, target: RedisTarget) -> None:
-        """Authenticate, select the database and see that the server answers.
+        """Authenticate, select the database and see which server answers.
 
         Stock txredisapi gives up for ever when its greeting fails; this is one failed attempt like
         any other. Raises RedisUnavailable, after which the caller has to close the connection.
@@ -107,12 +112,14 @@ class RedisConnection(HiredisProtocol):
             await self._greet("SELECT", target.database)
         # Connecting to a stopped server succeeds: only an answer shows that there is one.
         await self._greet("PING")
+        self.run_id = run_id_of(await self._greet("INFO", "server"))
+        self.policy = policy_of(await self._greet("INFO", "memory"))
 
-    async def _greet(self, *parts: RedisArgument) -> None:
+    async def _greet(self, *parts: RedisArgument) -> RedisReply:
         try:
             call = self._send(parts)
             call.patience = Patience(self._clock, 2 * self._timeout_s, self.give_up, _LATE)
-            await call.answer
+            return await call.answer
         except ResponseError as error:
             raise RedisUnavailable(f"it refused {parts[0]!s} with {_code(error)}") from None
         except RedisUnavailable:

@@ -10,6 +10,20 @@ from neuronetz_twisted.redis_target import RedisTarget
 from neuronetz_twisted.stores.patience import GRACE_S
 from neuronetz_twisted.stores.redis import RedisGate
 
+RUN_ID = "a" * 40
+
+
+def said(text: str) -> bytes:
+    """A bulk reply."""
+    return f"${len(text)}\r\n{text}\r\n".encode()
+
+
+def greeting(run_id: str = RUN_ID, policy: str = "noeviction") -> bytes:
+    """What a server answers to a gate that needs no account."""
+    server = said(f"# Server\r\nredis_version:7.0.0\r\nrun_id:{run_id}\r\ntcp_port:0")
+    memory = said(f"# Memory\r\nused_memory:1\r\nmaxmemory_policy:{policy}\r\n")
+    return b"+PONG\r\n" + server + memory
+
 
 class ServerEnd(StringTransport):
     """One accepted connection, as the server sees it; it ends a turn after it is aborted."""
@@ -50,9 +64,11 @@ class MemoryRedis:
 
     def __init__(self, target: RedisTarget | None = None, **figures: float) -> None:
         self.clock = MemoryReactorClock()
+        self.connected: list[str] = []
         self.gate = RedisGate(
             self.clock,
             target or RedisTarget(path="/redis.sock"),
+            connected=self.connected.append,
             **{"pool_size": 1, "first_delay_s": 1, "longest_delay_s": 4} | figures,  # type: ignore[arg-type]
         )
 
@@ -78,17 +94,17 @@ class MemoryRedis:
         """Let a call's deadline and its grace go by, in turns as a reactor's."""
         self.clock.pump([0.26, GRACE_S])
 
-    def connect(self) -> ServerEnd:
+    def connect(self, answer: bytes = greeting()) -> ServerEnd:
         """Let the gate start and be greeted."""
         self.gate.startService()
-        return self.next_connection()
+        return self.next_connection(answer)
 
-    def next_connection(self) -> ServerEnd:
+    def next_connection(self, answer: bytes = greeting()) -> ServerEnd:
         """Let the gate make its next attempt, and greet it."""
         attempts = self.attempts
         while self.attempts == attempts:
             self.clock.advance(0.5)
         end = self.accept()
-        end.send(b"+PONG\r\n")
+        end.send(answer)
         end.clear()
         return end

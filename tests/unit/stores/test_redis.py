@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.error import ConnectionDone
 from twisted.internet.task import Clock
-from twisted.internet.testing import StringTransport
+from twisted.internet.testing import MemoryReactorClock, StringTransport
 from twisted.logger import LogEvent, capturedLogs, formatEvent
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
@@ -16,10 +16,13 @@ from neuronetz_twisted.errors import RedisNotAsked, RedisUnavailable
 from neuronetz_twisted.redis_target import RedisTarget
 from neuronetz_twisted.seams import RedisReply, Script
 from neuronetz_twisted.stores.patience import GRACE_S
+from neuronetz_twisted.stores.redis import POLICY_S, RedisGate
 from neuronetz_twisted.stores.redis_connection import RedisConnection
-from tests.unit.stores.redis_peer import MemoryRedis
+from tests.unit.stores.redis_peer import RUN_ID, MemoryRedis, ServerEnd, greeting, said
 
 SCRIPT = Script("one", b"return 1")
+OTHER = "b" * 40
+ASKED = [[b"PING"], [b"INFO", b"server"], [b"INFO", b"memory"]]
 
 
 @contextmanager
@@ -36,33 +39,33 @@ def log_lines() -> Iterator[list[str]]:
 
 
 class GreetingTests(SynchronousTestCase):
-    def greeting_of(self, target: RedisTarget) -> list[list[bytes]]:
+    def greeting_of(self, target: RedisTarget, *, before: int = 0) -> list[list[bytes]]:
         """What the gate says to a server that agrees with everything."""
         redis = MemoryRedis(target)
         redis.gate.startService()
         redis.clock.advance(1)
         end = redis.accept()
-        said = []
-        while not redis.gate.up:
-            said += end.received()
-            end.send(b"+OK\r\n")
-        return said
+        for reply in [b"+OK\r\n"] * before + [greeting()]:
+            self.assertFalse(redis.gate.up)
+            end.send(reply)
+        self.assertTrue(redis.gate.up)
+        return end.received()
 
     def test_without_account(self) -> None:
-        """An answer to PING is enough where nothing else is asked for."""
-        self.assertEqual(self.greeting_of(RedisTarget(path="/s")), [[b"PING"]])
+        """It asks for an answer, which server that is, and what it does without memory."""
+        self.assertEqual(self.greeting_of(RedisTarget(path="/s")), ASKED)
 
     def test_with_account_and_database(self) -> None:
         """It logs in and selects the database before anything else."""
         target = RedisTarget(path="/s", username="me", password="secret", database=3)
         self.assertEqual(
-            self.greeting_of(target),
-            [[b"AUTH", b"me", b"secret"], [b"SELECT", b"3"], [b"PING"]],
+            self.greeting_of(target, before=2),
+            [[b"AUTH", b"me", b"secret"], [b"SELECT", b"3"], *ASKED],
         )
 
     def test_password_alone(self) -> None:
         """A password without a user is that of the default user."""
-        greeting = self.greeting_of(RedisTarget(path="/s", password="00123"))
+        greeting = self.greeting_of(RedisTarget(path="/s", password="00123"), before=1)
         self.assertEqual(greeting[0], [b"AUTH", b"00123"])
 
     def test_refused_password(self) -> None:
@@ -86,8 +89,28 @@ class GreetingTests(SynchronousTestCase):
         end = redis.accept()
         end.send(b"+OK\r\n")
         self.assertFalse(redis.gate.up)
-        end.send(b"+PONG\r\n")
+        end.send(greeting())
         self.assertTrue(redis.gate.up)
+
+    def test_server_that_does_not_say_who_it_is(self) -> None:
+        """Whether its counters are whole could not be known, so nothing is asked of it."""
+        no_run = said("# Server\r\nredis_version:7.0.0\r\n")
+        run = said(f"run_id:{RUN_ID}\r\n")
+        for reply, why in (
+            (b"-NOPERM this user has no permissions\r\n", "it refused INFO with NOPERM"),
+            (no_run, "its answer to INFO has no run_id"),
+            (said("run_id:with spaces\r\n"), "its answer to INFO has no run_id"),
+            (b":1\r\n", "its answer to INFO has no run_id"),
+            (run + b"-NOPERM no\r\n", "it refused INFO with NOPERM"),
+            (run + no_run, "its answer to INFO has no maxmemory_policy"),
+        ):
+            redis = MemoryRedis()
+            end = redis.connect(b"+PONG\r\n" + reply)
+            redis.clock.advance(0)
+            self.assertFalse(end.open)
+            self.assertEqual(redis.connected, [])
+            failure = self.failureResultOf(redis.gate.call(b"PING"), RedisNotAsked)
+            self.assertEqual(str(failure.value), f"Redis is away: {why}")
 
     def test_silent_server(self) -> None:
         """A server that accepts and says nothing is away; it is left after twice the deadline."""
@@ -493,6 +516,106 @@ class PoolTests(SynchronousTestCase):
             redis.clock.pump([1] * 8)
         self.assertEqual(lines, ["Redis at a..b:6379 is away: its host is no valid name"])
         self.failureResultOf(redis.gate.call(b"PING"), RedisUnavailable)
+
+
+class ServerTests(SynchronousTestCase):
+    def test_told_before_any_call(self) -> None:
+        """Of each connection it is told where it goes to, while no call can go over it."""
+        clock = MemoryReactorClock()
+        told: list[tuple[str, bool]] = []
+
+        def connected(run_id: str) -> None:
+            told.append((run_id, gate.up))
+
+        gate = RedisGate(
+            clock, RedisTarget(path="/s"), pool_size=1, first_delay_s=1, connected=connected
+        )
+        gate.startService()
+        clock.advance(1)
+        protocol = clock.unixClients[-1][1].buildProtocol(None)
+        end = ServerEnd(clock, protocol)
+        protocol.makeConnection(end)
+        end.send(greeting())
+        self.assertTrue(gate.up)
+        self.assertEqual(told, [(RUN_ID, False)])
+
+    def test_another_server(self) -> None:
+        """Once a connection is to another server, nothing goes to the former one any more."""
+        redis = MemoryRedis(pool_size=3)
+        former = [redis.connect(), redis.next_connection()]
+        waiting = redis.gate.call(b"PING")
+        current = redis.next_connection(greeting(OTHER))
+        self.assertEqual(redis.connected, [RUN_ID, RUN_ID, OTHER])
+        for end in former:
+            end.clear()
+        calls = [redis.gate.call(b"PING") for _ in range(6)]
+        self.assertEqual([len(end.received()) for end in (*former, current)], [0, 0, 6])
+        redis.clock.advance(0)
+        self.assertEqual([end.open for end in (*former, current)], [False, False, True])
+        self.failureResultOf(waiting, RedisUnavailable)
+        current.send(b"+PONG\r\n" * 6)
+        self.assertEqual([self.successResultOf(call) for call in calls], [b"PONG"] * 6)
+        redis.next_connection(greeting(OTHER))
+        redis.next_connection(greeting(OTHER))
+        self.assertTrue(current.open)
+
+    def test_policy_at_first(self) -> None:
+        """What the server does without memory is known as soon as it is connected to."""
+        redis = MemoryRedis()
+        self.assertFalse(redis.gate.keeps_all)
+        redis.connect()
+        self.assertTrue(redis.gate.keeps_all)
+
+    def test_policy_that_drops(self) -> None:
+        """A server that may drop counters is said to do so, once; so is the end of that."""
+        redis = MemoryRedis()
+        with log_lines() as lines:
+            end = redis.connect(greeting(policy="allkeys-lru"))
+            self.assertTrue(redis.gate.up)
+            self.assertFalse(redis.gate.keeps_all)
+            self.look(redis, end, said("maxmemory_policy:volatile-ttl\r\n"))
+            self.assertFalse(redis.gate.keeps_all)
+            self.look(redis, end, said("maxmemory_policy:noeviction\r\n"))
+            self.assertTrue(redis.gate.keeps_all)
+            self.look(redis, end, said("maxmemory_policy:noeviction\r\n"))
+        drops = "Redis at /redis.sock may drop counters: its maxmemory-policy is allkeys-lru"
+        self.assertEqual(
+            lines,
+            [
+                "Redis at /redis.sock is up",
+                f"{drops} and has to be noeviction",
+                "Redis at /redis.sock keeps all that it has",
+            ],
+        )
+
+    def test_policy_that_cannot_be_read(self) -> None:
+        """Then what was known stays, and it is asked again."""
+        redis = MemoryRedis()
+        end = redis.connect()
+        for reply in (b"-NOPERM no\r\n", b":7\r\n", said("# Memory\r\n"), b"-BUSY script\r\n"):
+            self.look(redis, end, reply)
+            self.assertTrue(redis.gate.keeps_all)
+        end.close()
+        redis.clock.advance(1)
+        redis.refuse()
+        redis.clock.advance(POLICY_S)
+        self.assertTrue(redis.gate.keeps_all)
+
+    def test_policy_and_a_fault_of_ours(self) -> None:
+        """An error nobody thought of is logged, and the policy is looked at again."""
+        redis = MemoryRedis()
+        end = redis.connect()
+        self.patch(redis.gate, "_note_policy", lambda _: 1 // 0)
+        self.look(redis, end, said("maxmemory_policy:noeviction\r\n"))
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+        redis.clock.advance(POLICY_S)
+        self.assertEqual(end.received(), [[b"INFO", b"memory"]])
+
+    def look(self, redis: MemoryRedis, end: ServerEnd, reply: bytes) -> None:
+        """Wait until the server is asked again, and have it answer so."""
+        redis.clock.advance(POLICY_S)
+        self.assertEqual(end.received(), [[b"INFO", b"memory"]])
+        end.send(reply)
 
 
 class StopTests(SynchronousTestCase):
