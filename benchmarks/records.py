@@ -31,6 +31,7 @@ from neuronetz_twisted.audit.spool import Spool
 from neuronetz_twisted.cli.session import database
 from neuronetz_twisted.config import load
 from neuronetz_twisted.stores import audit_rows
+from neuronetz_twisted.stores.ledger_lines import lines_of_charges
 from neuronetz_twisted.testing.calls import made_arrival, made_ticket
 from neuronetz_twisted.vocabulary import End, Outcome, Usage
 
@@ -73,7 +74,9 @@ class Way:
         )
         signer = open_signer(None, state_dir=directory, checkpoints=None, now=time.time)
         letters = DeadLetters(directory / "dead")
-        self._batches = BatchWriter(rows=audit_rows, signer=signer, letters=letters)
+        self._batches = BatchWriter(
+            rows=audit_rows, lines=lines_of_charges, signer=signer, letters=letters
+        )
         self._seq, self._hash = self._spool.base
         self._spool.start()
 

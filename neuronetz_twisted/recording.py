@@ -29,9 +29,11 @@ from neuronetz_twisted.audit.signing import SigningFault
 from neuronetz_twisted.audit.spool import Spool
 from neuronetz_twisted.config import Settings
 from neuronetz_twisted.errors import AuditUnavailable
+from neuronetz_twisted.ledger import FlushListener
 from neuronetz_twisted.lifecycle import CannotRecord, CannotWire
 from neuronetz_twisted.seams import AuditTrail
 from neuronetz_twisted.stores import audit_rows, partitions
+from neuronetz_twisted.stores.ledger_lines import lines_of_charges
 from neuronetz_twisted.stores.postgres import DatabaseThreads
 from neuronetz_twisted.stores.prompts import PostgresPrompts
 from neuronetz_twisted.stores.threads import OwnThread, in_own_thread
@@ -140,18 +142,25 @@ def _files(settings: Settings, reactor: Any) -> Files:
 
 
 def recording(
-    settings: Settings, reactor: Any, database: DatabaseThreads, files: Files | None
+    settings: Settings,
+    reactor: Any,
+    database: DatabaseThreads,
+    files: Files | None,
+    told: FlushListener,
 ) -> Recording:
-    """All that records into these files; without them, a record that denies everything."""
+    """All that records into these files; without them, a record that denies everything.
+
+    `told` hears of each admitted call that the ledger has, also of those of other processes.
+    """
     prompts = _prompts(settings, reactor, database)
     if files is None:
         return Recording(trail=NoTrail(), prompts=prompts, services=(prompts,))
     in_thread = _in_thread(reactor)
     spool, signer = files.spool, files.signer
     letters = DeadLetters(settings.state_dir / DEAD_LETTERS)
-    batches = BatchWriter(rows=audit_rows, signer=signer, letters=letters)
+    batches = BatchWriter(rows=audit_rows, lines=lines_of_charges, signer=signer, letters=letters)
     records = _records(settings, reactor)
-    flusher = Flusher(reactor, records, batches, spool, in_thread=in_thread)
+    flusher = Flusher(reactor, records, batches, spool, in_thread=in_thread, told=told)
     adoption = Adoption(
         reactor,
         root=settings.state_dir / SPOOL,

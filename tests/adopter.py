@@ -29,6 +29,7 @@ from neuronetz_twisted.audit.orphan import Orphan, adopt
 from neuronetz_twisted.audit.signers import open_signer
 from neuronetz_twisted.audit.spool import Spool
 from neuronetz_twisted.stores import audit_rows
+from neuronetz_twisted.stores.ledger_lines import lines_of_charges
 from neuronetz_twisted.stores.postgres import DatabaseThreads
 from neuronetz_twisted.stores.threads import in_own_thread
 from tests.unit.audit.flushing import FakeBacklog
@@ -103,11 +104,14 @@ def run(root: Path, url: str, steps: int) -> None:
     database = DatabaseThreads(reactor, url, pool_size=2, overflow=2)
     signer = open_signer(None, state_dir=state_dir, checkpoints=None, now=time.time)
     batches = BatchWriter(
-        rows=audit_rows, signer=signer, letters=DeadLetters(state_dir / "dead-letter")
+        rows=audit_rows,
+        lines=lines_of_charges,
+        signer=signer,
+        letters=DeadLetters(state_dir / "dead-letter"),
     )
     in_thread = partial(in_own_thread, reactor, name="audit")
     own = FakeBacklog(writer=UUID(int=os.getpid()))
-    flusher = Flusher(reactor, database, batches, own, in_thread=in_thread)
+    flusher = Flusher(reactor, database, batches, own, in_thread=in_thread, told=lambda _: None)
     adoption = Adoption(
         reactor, root=root, adopt=adopt, flusher=flusher, in_thread=in_thread, interval_s=0.1
     )

@@ -2,10 +2,11 @@
 
 It runs in a thread of the database's. Nothing here remembers how far a spool has been flushed: a
 batch that is written twice adds nothing the second time, so whoever is not sure that it was
-committed writes it again.
+committed writes it again. What the ledger has is read behind the rows and not known from writing
+them, so that it is the same whether a batch was there before or not.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Literal, Protocol
 from uuid import UUID
 
@@ -14,10 +15,12 @@ from attrs import frozen
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError, StatementError
 
+from neuronetz_twisted.audit.charges import Charge, admitted_calls, flushed
 from neuronetz_twisted.audit.dead_letters import DeadLetters, Letter
 from neuronetz_twisted.audit.reader import Damage
 from neuronetz_twisted.audit.record import Final
 from neuronetz_twisted.audit.signing import Signed
+from neuronetz_twisted.ledger import Flushed, LedgerLine
 
 CHECKPOINT_RECORDS = 1000
 
@@ -102,6 +105,10 @@ class Rows(Protocol):
         ...
 
 
+LinesOfCharges = Callable[[Connection, Collection[Charge]], Mapping[UUID, Sequence[LedgerLine]]]
+"""Reads what stands on the accounts of these charges, by tenant (`stores/ledger_lines.py`)."""
+
+
 class Signer(Protocol):
     """Who signs where a chain stands (`audit/signing.py`)."""
 
@@ -149,7 +156,14 @@ class Order:
         """Whether anything is to be written."""
         return bool(finals) or self.checkpoint(finals) is not None
 
-    def done(self, finals: Sequence[Final], *, dead: int, signed: Signed | None) -> "Batch":
+    def done(
+        self,
+        finals: Sequence[Final],
+        *,
+        dead: int = 0,
+        signed: Signed | None = None,
+        flushed: Sequence[Flushed] = (),
+    ) -> "Batch":
         """What is done when the order is carried out with these finals."""
         seq, chain_hash = self.reaches(finals)
         return Batch(
@@ -159,6 +173,7 @@ class Order:
             dead=dead,
             signed=signed,
             closed=self.ends(finals),
+            flushed=flushed,
         )
 
     def reaches(self, finals: Sequence[Final]) -> tuple[int, bytes]:
@@ -178,7 +193,8 @@ class Order:
 class Batch:
     """What one transaction did: it has reached `seq`, whose chain hash is `chain_hash`.
 
-    `dead` of the `records` are tombstones. `signed` is the checkpoint that was written with it.
+    `dead` of the `records` are tombstones. `signed` is the checkpoint that was written with it,
+    `flushed` the admitted calls in it and what the ledger has with them.
     """
 
     seq: int
@@ -187,6 +203,7 @@ class Batch:
     dead: int
     signed: Signed | None
     closed: bool
+    flushed: Sequence[Flushed] = ()
 
 
 @frozen(kw_only=True)
@@ -194,6 +211,7 @@ class BatchWriter:
     """Writes batches, and finds the record that spoils one."""
 
     rows: Rows
+    lines: LinesOfCharges
     signer: Signer
     letters: DeadLetters
 
@@ -214,7 +232,12 @@ class BatchWriter:
             seq, chain_hash = order.reaches(finals)
             signed = self.signer.sign(kind=kind, writer=writer, seq=seq, chain_hash=chain_hash)
             self.rows.write_checkpoint(connection, signed)
-        return order.done(finals, dead=len(dead), signed=signed)
+        told = self._flushed(connection, finals)
+        return order.done(finals, dead=len(dead), signed=signed, flushed=told)
+
+    def _flushed(self, connection: Connection, finals: Sequence[Final]) -> Sequence[Flushed]:
+        calls = admitted_calls(finals)
+        return flushed(calls, self.lines(connection, calls)) if calls else ()
 
     def _sift(self, connection: Connection, finals: Sequence[Final]) -> list[Letter]:
         """Write all that can be written; gives those that cannot."""

@@ -25,6 +25,7 @@ from neuronetz_twisted.audit.commit import InThread
 from neuronetz_twisted.audit.lanes import BackOff, Lane
 from neuronetz_twisted.audit.publishing import Publisher
 from neuronetz_twisted.errors import DatabaseUnavailable
+from neuronetz_twisted.ledger import FlushListener
 
 T = TypeVar("T")
 
@@ -69,9 +70,10 @@ class OwnSpool(Backlog, Protocol):
 class Flusher(Service):
     """Flushes this process's spool and those that it adopts, and closes them at their end.
 
-    `chance` gives a number from 0 up to 1. At its stop it goes on for `stop_s` seconds at most;
-    what is left then is adopted by the next process. `faults` counts what should not happen, `dead`
-    the records that were refused.
+    `told` hears of the admitted calls in each batch once it is committed. `chance` gives a number
+    from 0 up to 1. At its stop it goes on for `stop_s` seconds at most; what is left then is
+    adopted by the next process. `faults` counts what should not happen, `dead` the records that
+    were refused.
     """
 
     name = "audit flusher"
@@ -85,6 +87,7 @@ class Flusher(Service):
         own: OwnSpool,
         *,
         in_thread: InThread,
+        told: FlushListener,
         chance: Callable[[], float] = random.random,
         stop_s: float = STOP_S,
     ) -> None:
@@ -93,6 +96,7 @@ class Flusher(Service):
         self._batches = batches
         self._own = own
         self._in_thread = in_thread
+        self._told = told
         self._chance = chance
         self._stop_s = stop_s
         self.faults = 0
@@ -181,7 +185,7 @@ class Flusher(Service):
             self._own.leave_failed()
             raise
         if not order.needs_transaction(finals):
-            return order.done(finals, dead=0, signed=None)
+            return order.done(finals)
         write = partial(self._batches.write, backlog.writer, order, finals)
         batch = await self._database.run(write)
         self._away.reset()
@@ -203,12 +207,20 @@ class Flusher(Service):
                 count=batch.dead,
                 writer=str(lane.backlog.writer),
             )
+        self._tell(batch)
         if batch.records or batch.closed:
             lane.backlog.flushed(batch.seq)
         if batch.signed is not None:
             self._publisher.add(batch.signed)
         if batch.closed:
             await self._close(lane)
+
+    def _tell(self, batch: Batch) -> None:
+        for flushed in batch.flushed:
+            try:
+                self._told(flushed)
+            except Exception:  # noqa: BLE001 - whatever it is, it must not hold up the records
+                self._fault("of calls that are on the ledger nobody could be told")
 
     async def _close(self, lane: Lane) -> None:
         self._lanes.remove(lane)

@@ -18,6 +18,7 @@ from neuronetz_twisted.audit.signing import SigningFault
 from neuronetz_twisted.audit.spool import Spool
 from neuronetz_twisted.config import Settings
 from neuronetz_twisted.errors import AuditUnavailable
+from neuronetz_twisted.ledger import Flushed
 from neuronetz_twisted.lifecycle import CannotRecord, CannotWire
 from neuronetz_twisted.recording import NoTrail, Recording, descriptors, prepare, recording
 from neuronetz_twisted.stores.postgres import DatabaseThreads
@@ -30,6 +31,7 @@ class RecordingTests(SynchronousTestCase):
         """A state directory of this test's own, not yet made."""
         self.state_dir = Path(self.mktemp()).absolute()
         self.reactor: Any = MemoryReactorClock()
+        self.told: list[Flushed] = []
 
     def settings(self, **changes: Any) -> Settings:
         """Settings of a gateway whose database is elsewhere."""
@@ -44,7 +46,7 @@ class RecordingTests(SynchronousTestCase):
         )
         files = prepare(settings, self.reactor)
         self.addCleanup(self.end, files.spool)
-        return recording(settings, self.reactor, self.database, files)
+        return recording(settings, self.reactor, self.database, files, self.told.append)
 
     def end(self, spool: Spool) -> None:
         """Close the files."""
@@ -126,7 +128,7 @@ class RecordingTests(SynchronousTestCase):
         """Everything is denied, and only what needs no file runs."""
         settings = self.settings()
         database = DatabaseThreads(self.reactor, settings.database_url, pool_size=1, overflow=1)
-        made = recording(settings, self.reactor, database, None)
+        made = recording(settings, self.reactor, database, None, self.told.append)
         self.assertEqual((list(made.services), made.trail.denies), ([made.prompts], "io"))
         self.assertIsInstance(made.trail, NoTrail)
         self.assertFalse(made.trail.note(b""))
@@ -143,6 +145,8 @@ class RecordingTests(SynchronousTestCase):
         (flusher,) = (each for each in services if isinstance(each, Flusher))
         self.assertEqual(len(databases), wiring.DATABASE_CONNECTIONS)
         self.assertIn(flusher._database, databases)
+        flusher._told(Flushed("tenant", [], []))
+        self.assertEqual(len(self.told), 1)
         retention = next(each for each in services if isinstance(each, Retention))
         self.assertIsNot(flusher._database, retention._database)
 

@@ -1,6 +1,6 @@
 """What the flusher works with, as tests hold it: spools, rows, a signer and a database."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, TypeVar, cast
 from uuid import UUID
@@ -11,9 +11,11 @@ from twisted.internet.defer import Deferred, maybeDeferred
 
 from neuronetz_twisted.audit import chain
 from neuronetz_twisted.audit.batches import CheckpointKind
+from neuronetz_twisted.audit.charges import Charge
 from neuronetz_twisted.audit.reader import Damage
 from neuronetz_twisted.audit.record import Final
 from neuronetz_twisted.audit.signing import Signed
+from neuronetz_twisted.ledger import LedgerLine
 
 T = TypeVar("T")
 
@@ -170,9 +172,13 @@ class FakeSigner:
 
 @define(eq=False)
 class FakeDatabase:
-    """Answers at once; `away` is what it fails with, and while `held` it keeps what is asked."""
+    """Answers at once; `away` is what it fails with, and while `held` it keeps what is asked.
+
+    `lost` is what it fails with when all is done.
+    """
 
     away: Exception | None = None
+    lost: Exception | None = None
     held: bool = False
     asked: int = 0
     kept: list[tuple[Deferred[Any], Callable[[Connection], Any]]] = field(factory=list)
@@ -193,9 +199,19 @@ class FakeDatabase:
         def work() -> Any:
             if self.away is not None:
                 raise self.away
-            return fn(cast("Connection", FakeConnection()))
+            result = fn(cast("Connection", FakeConnection()))
+            if self.lost is not None:
+                raise self.lost
+            return result
 
         maybeDeferred(work).chainDeferred(answer)
+
+
+def no_lines(_: Connection, charges: Collection[Charge]) -> dict[UUID, list[LedgerLine]]:
+    """A ledger that has nothing, and is asked only where there is something to ask."""
+    if not charges:
+        raise AssertionError("asked for nothing")
+    return {}
 
 
 def in_no_thread(work: Callable[[], T], /) -> Deferred[T]:

@@ -35,6 +35,7 @@ from tests.unit.audit.flushing import (
     FakeBacklog,
     FakeSigner,
     in_no_thread,
+    no_lines,
 )
 
 CALL = UUID("33333333-3333-3333-3333-333333333333")
@@ -230,9 +231,19 @@ class Crashes(SynchronousTestCase):
         clock = Clock()
         table.life = life
         batches = BatchWriter(
-            rows=table, signer=MortalSigner(life=life), letters=DeadLetters(Path("unused"))
+            rows=table,
+            lines=no_lines,
+            signer=MortalSigner(life=life),
+            letters=DeadLetters(Path("unused")),
         )
-        flusher = Flusher(clock, table, batches, FakeBacklog(OTHER), in_thread=in_no_thread)
+        flusher = Flusher(
+            clock,
+            table,
+            batches,
+            FakeBacklog(OTHER),
+            in_thread=in_no_thread,
+            told=lambda _: None,
+        )
 
         def adopt(_: Path) -> FakeOrphan | None:
             life.step()

@@ -1,19 +1,30 @@
 """One batch: what it writes, what it signs, and how it finds the record that spoils it."""
 
+from collections.abc import Collection
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
+from uuid import UUID
 
+import orjson
 import psycopg
 from attrs import evolve
 from sqlalchemy.exc import DBAPIError, StatementError
 from twisted.trial.unittest import SynchronousTestCase
 
 from neuronetz_twisted.audit.batches import CHECKPOINT_RECORDS, Batch, BatchWriter, Order
+from neuronetz_twisted.audit.charges import Charge
 from neuronetz_twisted.audit.dead_letters import DeadLetters, read_letters
+from neuronetz_twisted.ledger import Flushed, LedgerLine
 from tests.unit.audit.flushing import FakeBacklog, FakeConnection, FakeRows, FakeSigner
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
+
+
+TENANT = UUID(int=1)
+KEY = UUID(int=2)
+DAY = "2031-05-15"
 
 
 def refused(kind: type[psycopg.Error]) -> DBAPIError:
@@ -29,12 +40,22 @@ class Batches(SynchronousTestCase):
         self.backlog = FakeBacklog()
         self.backlog.add(10)
         self.rows = FakeRows()
+        self.asked: list[list[Charge]] = []
         home = Path(self.mktemp())
         home.mkdir()
         self.directory = home / "dead-letter"
         self.batches = BatchWriter(
-            rows=self.rows, signer=FakeSigner(), letters=DeadLetters(self.directory)
+            rows=self.rows,
+            lines=self.lines,
+            signer=FakeSigner(),
+            letters=DeadLetters(self.directory),
         )
+
+    def lines(self, _: "Connection", charges: Collection[Charge]) -> dict[UUID, list[LedgerLine]]:
+        """One line for each tenant that is asked for, whose tokens are the rows so far."""
+        self.asked.append(list(charges))
+        rows = sum(map(len, self.rows.batches)) + len(self.rows.tombstones)
+        return {charge.tenant: [LedgerLine("t", "day", DAY, rows)] for charge in charges}
 
     def write(
         self,
@@ -213,6 +234,27 @@ class Batches(SynchronousTestCase):
             self.assertEqual(rows, [seq for seq in range(1, 11) if seq not in guilty])
             self.assertEqual(self.rows.tombstones, guilty)
             self.assertEqual((batch.seq, batch.records, batch.dead), (10, 10, len(guilty)))
+
+    def call(self, seq: int) -> None:
+        """Have the record with this number be one of an admitted call."""
+        whose = {"tenant": str(TENANT), "key": str(KEY), "day": DAY, "model": "m"}
+        record = orjson.dumps({"id": f"call-{seq}", **whose})
+        self.backlog.written[seq - 1] = self.backlog.written[seq - 1]._replace(record=record)
+
+    def test_nothing_to_tell(self) -> None:
+        """Records of no call tell nothing, and the ledger is not read for them."""
+        self.assertEqual(self.write().flushed, ())
+        self.assertEqual(self.asked, [])
+
+    def test_what_is_told(self) -> None:
+        """Calls are told of with what the ledger has behind all rows, tombstones among them."""
+        self.call(2)
+        self.call(4)
+        self.rows.poison = {4: refused(psycopg.DataError)}
+        batch = self.write()
+        line = LedgerLine("t", "day", DAY, 10)
+        self.assertEqual(batch.flushed, [Flushed(str(TENANT), ["call-2", "call-4"], [line])])
+        self.assertEqual(self.asked, [[Charge(TENANT, KEY, date.fromisoformat(DAY))]])
 
     def test_the_letter_is_first(self) -> None:
         """When its tombstone is written the letter is on the disk."""

@@ -4,7 +4,9 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
+import orjson
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import Clock
 from twisted.logger import capturedLogs, formatEvent
@@ -15,8 +17,10 @@ from neuronetz_twisted.audit.dead_letters import DeadLetters
 from neuronetz_twisted.audit.flusher import GATHER_S, STOP_S, Flusher, Lag
 from neuronetz_twisted.audit.lanes import CHECKPOINT_S, LONGEST_DELAY_S, MAX_BATCH
 from neuronetz_twisted.audit.reader import Damage
+from neuronetz_twisted.audit.record import Final
 from neuronetz_twisted.audit.segments import Span
 from neuronetz_twisted.errors import DatabaseUnavailable
+from neuronetz_twisted.ledger import Flushed
 from tests.unit.audit.flushing import (
     OTHER,
     WRITER,
@@ -25,9 +29,17 @@ from tests.unit.audit.flushing import (
     FakeRows,
     FakeSigner,
     in_no_thread,
+    no_lines,
 )
 
 AWAY = DatabaseUnavailable("away")
+TENANT = str(UUID(int=1))
+
+
+def call_of(writer: UUID, seq: int, name: str) -> Final:
+    """The record of an admitted call."""
+    event = {"id": name, "tenant": TENANT, "key": str(UUID(int=2)), "day": "2031-05-15"}
+    return Final(writer, seq, b"%032d" % seq, orjson.dumps(event | {"model": "m"}))
 
 
 class Flushing(SynchronousTestCase):
@@ -44,8 +56,13 @@ class Flushing(SynchronousTestCase):
         home = Path(self.mktemp())
         home.mkdir()
         batches = BatchWriter(
-            rows=self.rows, signer=self.signer, letters=DeadLetters(home / "dead-letter")
+            rows=self.rows,
+            lines=no_lines,
+            signer=self.signer,
+            letters=DeadLetters(home / "dead-letter"),
         )
+        self.told: list[Flushed] = []
+        self.deaf: Exception | None = None
         self.spool = FakeBacklog()
         self.flusher = Flusher(
             self.clock,
@@ -53,6 +70,7 @@ class Flushing(SynchronousTestCase):
             batches,
             self.spool,
             in_thread=self.in_thread,
+            told=self.hear,
             chance=lambda: 1.0,
         )
         self.flusher.startService()
@@ -65,6 +83,12 @@ class Flushing(SynchronousTestCase):
             return in_no_thread(work)
         self.hung.append(Deferred())
         return self.hung[-1].addCallback(lambda _: work())
+
+    def hear(self, flushed: Flushed) -> None:
+        """Note it, unless the test says otherwise."""
+        if self.deaf is not None:
+            raise self.deaf
+        self.told.append(flushed)
 
     def end(self) -> None:
         """No test leaves a timer or a log line that it did not look at."""
@@ -219,6 +243,43 @@ class WithoutFaults(Flushing):
         self.assertEqual(len(self.flushLoggedErrors(OSError)), 1)
         self.flush()
         self.assertEqual(adopted.closed, 1)
+
+    def test_calls_are_told(self) -> None:
+        """Who waits for it hears of each call in a batch, once it is committed."""
+        self.spool.written = [call_of(WRITER, 1, "one"), call_of(WRITER, 2, "two")]
+        self.database.held = True
+        self.clock.advance(GATHER_S)
+        self.assertEqual(self.told, [])
+        self.database.answer()
+        self.assertEqual(self.told, [Flushed(TENANT, ["one", "two"], ())])
+
+    def test_calls_of_another_are_told(self) -> None:
+        """Also those of a spool that was adopted."""
+        self.flusher.adopt(FakeBacklog(OTHER, [call_of(OTHER, 1, "one")]))
+        self.clock.pump([GATHER_S] * 3)
+        self.assertEqual(self.told, [Flushed(TENANT, ["one"], ())])
+
+    def test_calls_that_were_there(self) -> None:
+        """A batch whose acknowledgement was lost is written again, and told then."""
+        self.spool.written = [call_of(WRITER, 1, "one")]
+        self.database.lost = AWAY
+        self.clock.advance(GATHER_S)
+        self.assertEqual((len(self.rows.batches), self.told), (1, []))
+        self.database.lost = None
+        self.clock.advance(LONGEST_DELAY_S)
+        self.assertEqual(len(self.rows.batches), 2)
+        self.assertEqual(self.told, [Flushed(TENANT, ["one"], ())])
+
+    def test_nobody_can_be_told(self) -> None:
+        """That is logged, and the records go on."""
+        self.deaf = ZeroDivisionError("canary")
+        self.spool.written = [call_of(WRITER, 1, "one")]
+        self.clock.pump([GATHER_S] * 2)
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+        self.assertEqual((self.flusher.faults, self.spool.flushed_to), (1, 1))
+        self.deaf = None
+        self.flush()
+        self.assertEqual(self.rows.batches, [[1], [2]])
 
 
 class WithFaults(Flushing):
