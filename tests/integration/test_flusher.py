@@ -20,7 +20,9 @@ from neuronetz_twisted.audit.dead_letters import DeadLetters, read_letters
 from neuronetz_twisted.audit.flusher import Flusher
 from neuronetz_twisted.audit.record import Final
 from neuronetz_twisted.audit.signers import open_signer
+from neuronetz_twisted.ledger import Flushed, LedgerLine
 from neuronetz_twisted.stores import audit_rows
+from neuronetz_twisted.stores.ledger_lines import lines_of_charges
 from neuronetz_twisted.stores.postgres import DatabaseThreads
 from neuronetz_twisted.stores.threads import in_own_thread
 from tests.database import started
@@ -70,6 +72,16 @@ def append(spool: FakeBacklog, records: Sequence[bytes]) -> None:
         spool.written.append(Final(spool.writer, spool.last_seq + 1, link, each))
 
 
+def lines(tokens: int) -> set[LedgerLine]:
+    """What the ledger has where so many tokens were used by one key on one day."""
+    periods = (("day", DAY), ("month", "2026-11-01"), ("total", "1970-01-01"))
+    return {
+        LedgerLine(scope, period, starts_on, tokens)
+        for scope in ("t", f"k:{KEY}")
+        for period, starts_on in periods
+    }
+
+
 class Gateway:
     """The flushing half of a process."""
 
@@ -83,9 +95,17 @@ class Gateway:
             checkpoints=None,
             now=time.time,
         )
-        batches = BatchWriter(rows=audit_rows, signer=signer, letters=DeadLetters(self.letters))
+        batches = BatchWriter(
+            rows=audit_rows,
+            lines=lines_of_charges,
+            signer=signer,
+            letters=DeadLetters(self.letters),
+        )
+        self.told: list[Flushed] = []
         in_thread = partial(in_own_thread, reactor, name="audit")
-        self.flusher = Flusher(reactor, database, batches, spool, in_thread=in_thread)
+        self.flusher = Flusher(
+            reactor, database, batches, spool, in_thread=in_thread, told=self.told.append
+        )
         self.flusher.startService()
         case.addCleanup(self.stop)
 
@@ -228,6 +248,44 @@ class Well(TestCase):
         gateways = [Gateway(self, started(self, self.url), spool) for spool in (ours, theirs)]
         await gatherResults([Deferred.fromCoroutine(each.drain()) for each in gateways])
         self.assertEqual(figures(self.admin), (1500, 10_500, 10_500, 0))
+
+    async def test_calls_are_told(self) -> None:
+        """Of each admitted call one hears, with the ledger's values that have it in them."""
+        calls = [record(id=f"{number:08}-0000-4000-8000-000000000000") for number in range(1500)]
+        refused = [record(model=None, charged=0) for _ in range(3)]
+        append(self.spool, [*refused, *calls])
+        await self.gateway.drain()
+        told = self.gateway.told
+        ids = [each for flushed in told for each in flushed.ids]
+        self.assertEqual(ids, [orjson.loads(each)["id"] for each in calls])
+        self.assertEqual({flushed.tenant for flushed in told}, {str(TENANT)})
+        self.assertEqual(set(told[-1].lines), lines(10_500))
+
+    async def test_calls_of_dead_letters_are_told(self) -> None:
+        """A record that was refused is on the ledger too."""
+        append(self.spool, [record(status=99_999), b"no JSON at all"])
+        await self.gateway.drain()
+        (told,) = self.gateway.told
+        self.assertEqual(list(told.ids), [orjson.loads(self.spool.written[0].record)["id"]])
+        self.assertEqual(set(told.lines), lines(7))
+
+    async def test_calls_that_were_there_are_told(self) -> None:
+        """Who writes what another has written adds nothing, and tells all the same values."""
+        append(self.spool, [record() for _ in range(10)])
+        await self.gateway.drain()
+        other = Gateway(self, started(self, self.url), spool_of([]))
+        other.flusher.adopt(evolve(self.spool))
+        await until(lambda: other.told)
+        self.assertEqual(figures(self.admin)[0], 10)
+        self.assertEqual(list(other.told[0].ids), list(self.gateway.told[0].ids))
+        self.assertEqual(set(other.told[0].lines), lines(70))
+
+    async def test_calls_that_cost_nothing_are_told(self) -> None:
+        """They are on no account, but their time as pending is over."""
+        append(self.spool, [record(charged=0)])
+        await self.gateway.drain()
+        (told,) = self.gateway.told
+        self.assertEqual((len(told.ids), list(told.lines)), (1, []))
 
     def _refuse(self, code: str) -> None:
         """Have every new row refused with this SQLSTATE, as the server would."""
