@@ -18,6 +18,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
+from typing import Any
 from uuid import UUID, uuid4
 
 from attrs import field, frozen
@@ -91,7 +92,7 @@ class Instances(Service):
         self._beats: deque[datetime] = deque(maxlen=_BEATS)
         self._loop = LoopingCall(self._beat)
         self._loop.clock = clock
-        self._ended: Deferred[object] = succeed(None)
+        self._ended: Deferred[Any] = succeed(None)
 
     def startService(self) -> None:
         """Write the row, and renew it from now on."""

@@ -1,6 +1,7 @@
 """The gate, the stores and the admission scripts on a real server, and through its failures."""
 
 import time
+from typing import Any
 from uuid import uuid4
 
 from attrs import evolve
@@ -64,7 +65,7 @@ class RedisTestCase(TestCase):
         await until(lambda: gate.up)
         return gate
 
-    def starting(self, target: RedisTarget, **figures: int) -> RedisGate:
+    def starting(self, target: RedisTarget, **figures: Any) -> RedisGate:
         """A gate that was started, and is stopped at the end of the test."""
         gate = RedisGate(reactor, target, **figures)
         gate.startService()

@@ -19,6 +19,7 @@ from neuronetz_twisted.audit.event import (
     record_of,
 )
 from neuronetz_twisted.testing.calls import (
+    GRANT,
     KEY_ID,
     TENANT,
     made_arrival,
@@ -105,14 +106,14 @@ class EventTests(SynchronousTestCase):
         ticket = made_ticket()
         events = [call_event(ticket, outcome, 0.0) for outcome in (used, unknown)]
         events.append(arrival_event(made_arrival(), 200, "ok", 0.0))
-        self.assertEqual([event["charged"] for event in events], [7, ticket.reservation, 0])
+        self.assertEqual([event["charged"] for event in events], [7, GRANT.reservation, 0])
         self.assertEqual([event.get("estimated") for event in events], [False, True, None])
 
     def test_intent(self) -> None:
         """What the final event says of who, when and what, and the reservation; no outcome."""
         call = made_call()
-        intent = intent_event(call, call.principal, made_model(), 77)
-        self.assertEqual(intent["reservation"], 77)
+        intent = intent_event(call, call.principal, made_model(), GRANT)
+        self.assertEqual((intent["reservation"], intent["day"]), (GRANT.reservation, GRANT.day))
         final = call_event(evolve(made_ticket(), intent=intent), OUTCOME, 0.0)
         self.assertEqual(intent, {name: final[name] for name in intent})
         self.assertNotIn("outcome", intent)
@@ -127,7 +128,7 @@ class EventTests(SynchronousTestCase):
         ticket = made_ticket(arrival=arrival)
         outcome = Outcome(end=End.COMPLETE, word=text * 9, status=200, backend=text * 9)
         for event in (
-            intent_event(call, call.principal, made_model(text * 9), 1 << 40),
+            intent_event(call, call.principal, made_model(text * 9), GRANT),
             call_event(ticket, outcome, 1e9),
             arrival_event(arrival, 200, text * 9, 0.0),
         ):
