@@ -73,7 +73,7 @@ def is_alive(pid: int) -> bool:
 
 
 class Instances(Service):
-    """Keeps the row of one process `own`, and knows whether there are others."""
+    """Keeps the row of one process, which is this one, and knows whether there are others."""
 
     name = "instances"
     _log = Logger()
@@ -82,12 +82,12 @@ class Instances(Service):
         self,
         clock: IReactorTime,
         database: DatabaseThreads,
-        own: Process,
+        own: Process | None = None,
         *,
         is_alive: Callable[[int], bool] = is_alive,
     ) -> None:
         self._database = database
-        self._own = own
+        self._own = own or this_process()
         self._is_alive = is_alive
         self._beats: deque[datetime] = deque(maxlen=_BEATS)
         self._loop = LoopingCall(self._beat)

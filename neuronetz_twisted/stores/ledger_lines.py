@@ -74,11 +74,11 @@ def lines_of(
 
 @frozen
 class PostgresLedger:
-    """The ledger that a tenant is read from which Redis does not know."""
+    """The ledger, for a limiter that has a tenant which Redis does not know."""
 
     database: DatabaseThreads
 
-    def of(self, tenant: str) -> Deferred[Sequence[LedgerLine]]:
+    def __call__(self, tenant: str) -> Deferred[Sequence[LedgerLine]]:
         """`lines_of` of this tenant, whose id is text. May fail with `DatabaseUnavailable`."""
         return self.database.run(partial(lines_of, tenant_id=UUID(tenant)))
 

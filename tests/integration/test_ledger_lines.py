@@ -159,7 +159,7 @@ class LedgerTests(LedgerCase):
         today = datetime.now(UTC).date()
         for shift in range(-3, 4):
             self.use_of_key(self.first, 10 + shift, today + shift * DAY)
-        found = await PostgresLedger(started(self, self.url)).of(str(self.tenant))
+        found = await PostgresLedger(started(self, self.url))(str(self.tenant))
         # The day may have ended meanwhile.
         days = sorted(line.tokens for line in found)
         self.assertIn(days, ([9, 10, 11], [10, 11, 12]))
@@ -169,4 +169,4 @@ class LedgerTests(LedgerCase):
         database = started(self, self.url)
         await database.stopService()
         with self.assertRaises(DatabaseUnavailable):
-            await PostgresLedger(database).of(str(self.tenant))
+            await PostgresLedger(database)(str(self.tenant))
