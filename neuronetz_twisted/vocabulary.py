@@ -243,6 +243,8 @@ class End(Enum):
 
     COMPLETE = "ok"
     CUT = "cut"
+    CUT_BY_BUDGET = "cut/budget"
+    CUT_WITHOUT_LIMITS = "cut/limits"
     CLIENT_GONE = "client_abort"
     CLIENT_STALLED = "client_abort/stalled"
     UPSTREAM_LOST = "upstream_error/lost"

@@ -13,7 +13,7 @@ from typing import Any
 import orjson
 
 from neuronetz_twisted.errors import UpstreamNonsense
-from neuronetz_twisted.vocabulary import Usage, estimated_tokens
+from neuronetz_twisted.vocabulary import Usage
 
 MAX_LINE_BYTES = 4 * 1024 * 1024
 
@@ -168,22 +168,22 @@ def text_of(frame: Mapping[str, Any]) -> tuple[str, str]:
     return frame.get("response", ""), frame.get("thinking", "")
 
 
-def usage_of(final: Mapping[str, Any] | None, frames: int, prompt_bytes: int) -> Usage:
+def usage_of(final: Mapping[str, Any] | None, frames: int, estimate: int) -> Usage:
     """The tokens of an answer (SPEC 7): Ollama's own counts, or frames and an estimate.
 
-    `final` is the last frame, None where none came. Ollama omits a count that is zero, so a
-    missing count is zero only where nothing was asked (an empty prompt loads the model) or, for
-    the answer, where no frame came. What cannot be a count is taken as missing.
+    `final` is the last frame, None where none came; `estimate` is the prompt's, in tokens. Ollama
+    omits a count that is zero, so a missing count is zero only where nothing was asked (an empty
+    prompt loads the model) or, for the answer, where no frame came. What cannot be a count is taken
+    as missing.
     """
     counts = final if final is not None else {}
     prompt = _count(counts.get("prompt_eval_count"))
     completion = _count(counts.get("eval_count"))
-    guessed_prompt = estimated_tokens(prompt_bytes)
     estimated = final is None or (
-        (prompt is None and guessed_prompt > 0) or (completion is None and frames > 0)
+        (prompt is None and estimate > 0) or (completion is None and frames > 0)
     )
     return Usage(
-        prompt_tokens=guessed_prompt if prompt is None else prompt,
+        prompt_tokens=estimate if prompt is None else prompt,
         completion_tokens=frames if completion is None else completion,
         estimated=estimated,
     )

@@ -30,7 +30,7 @@ class Writer(Protocol):
         ...
 
     def last(self, final: Mapping[str, Any], usage: Usage) -> bytes:
-        """What the client reads for the final frame."""
+        """What the client reads for the final frame, which says so where a budget has cut it."""
         ...
 
     def fault(self, refusal: Refusal, request_id: str) -> bytes:
@@ -66,6 +66,7 @@ class NativeWriter:
 
 
 _FINISH = {"length": "length"}
+_CUT = "gateway_cut"
 
 
 @define(kw_only=True)
@@ -94,7 +95,10 @@ class ChatCompletionWriter:
         if content or thinking or not self._opened:
             texts = orjson.dumps(content), orjson.dumps(thinking)
             delta = self._delta("message" if "message" in final else "", *texts)
-        chunks = [self._chunk(delta, b'"%b"' % _finish_reason(final).encode())]
+        chunk = self._chunk(delta, b'"%b"' % _finish_reason(final).encode())
+        if _CUT in final:
+            chunk = _event({**orjson.loads(chunk.removeprefix(b"data: ")), _CUT: final[_CUT]})
+        chunks = [chunk]
         if self.include_usage:
             chunks.append(_event({**self._head(), "choices": [], "usage": _usage(usage)}))
         return b"".join([*chunks, b"data: [DONE]\n\n"])
@@ -118,6 +122,8 @@ class ChatCompletionWriter:
         body = self._head("chat.completion")
         body["choices"] = [choice]
         body["usage"] = _usage(usage)
+        if _CUT in folded:
+            body[_CUT] = folded[_CUT]
         return orjson.dumps(body)
 
     def _head(self, kind: str = "chat.completion.chunk") -> dict[str, Any]:

@@ -1,12 +1,13 @@
 """One answer from the model host to the client, with a single way out.
 
-    streaming --pauseProducing--> stalled --resumeProducing--> streaming
-        |                            |
-        +---- final, lost, idle, nonsense, stalled too long, client gone, cut ----> ended
+    streaming --a client that is slow, or a lease that is missing--> held --neither--> streaming
+        |                                                              |
+        +-- final, lost, idle, nonsense, stalled too long, client gone, cut --> ended
 
-Whatever happens, `_finish` runs once: it stops timers and the model host, ends the client's answer
+Whatever happens, `finish` runs once: it stops timers and the model host, ends the client's answer
 truthfully (SPEC 8) and fires the outcome. Nothing on the way of a token allocates a timer or a
-Deferred.
+Deferred. `streamed.py` and `folded.py` have the two kinds, `leased.py` what stands before the
+answers of callers with a budget.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,8 +15,7 @@ from typing import Any
 
 from attrs import frozen
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IDelayedCall, IPushProducer, IReactorTime
-from zope.interface import implementer
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 from neuronetz_twisted.dialects.writers import Writer
 from neuronetz_twisted.errors import (
@@ -24,12 +24,13 @@ from neuronetz_twisted.errors import (
     UpstreamNonsense,
     UpstreamTimeout,
 )
-from neuronetz_twisted.relay.fold import Fold
+from neuronetz_twisted.relay.leased import LeasedFrames, LeaseSource
 from neuronetz_twisted.relay.meter import Meter
 from neuronetz_twisted.seams import Client, NativeStream
-from neuronetz_twisted.vocabulary import CLIENT_CLOSED, End, Outcome, Ticket, Usage
+from neuronetz_twisted.vocabulary import End, Outcome, Ticket, Usage
 
 OK = 200
+"""The status of an answer that has begun, however it ends."""
 
 
 @frozen(kw_only=True)
@@ -44,7 +45,7 @@ class RelayLimits:
     max_folded_bytes: int
 
 
-class _Answer:
+class Answer:
     """What both kinds share: timers, the end, and the one exit."""
 
     def __init__(  # noqa: PLR0913, PLR0917 - its parts, given once by Relay.run
@@ -62,9 +63,12 @@ class _Answer:
         self._client = client
         self._ticket = ticket
         self._writer = writer
-        self._meter = Meter(ticket.call.request.prompt_bytes)
+        self._meter = Meter(ticket.grant.prompt)
+        self._leased: LeasedFrames | None = None
         self._timer: IDelayedCall | None = None
         self._heard_at = 0.0
+        self._is_slow = False
+        self._is_short = False
         self._ended = False
         self._bytes_sent = 0
         self._first_byte_at: float | None = None
@@ -72,22 +76,71 @@ class _Answer:
         self._outcome: Outcome | None = None
         self._done: Deferred[Outcome] | None = None
 
+    @property
+    def is_over(self) -> bool:
+        """Whether it has ended."""
+        return self._ended
+
+    def lease_from(self, source: LeaseSource) -> None:
+        """Pass nothing on that no lease covers. Called before `run`."""
+        self._leased = LeasedFrames(self._clock, source, self._ticket, self._meter, self)
+
     async def run(self) -> Outcome:
         """Answer to the end. To cancel means that the client has gone."""
         self._begin()
-        self._stream.attach(self)
+        self._stream.attach(self if self._leased is None else self._leased)
         if self._outcome is not None:
             # Many an answer is whole by then, and needs neither a timer nor a Deferred.
             return self._outcome
         if self._timer is None:
             self._watch()
-        self._done = Deferred(lambda _: self._finish(End.CLIENT_GONE))
+        self._done = Deferred(lambda _: self.finish(End.CLIENT_GONE))
         return await self._done
 
-    def cut(self, refusal: Refusal) -> None:
+    def cut(self, refusal: Refusal, end: End = End.CUT) -> None:
         """End the answer before its time; the client is told why."""
         self._cut_by = refusal
-        self._finish(End.CUT)
+        self.finish(end)
+
+    def finish(self, end: End) -> None:
+        """End the answer; only the first end counts."""
+        if self._ended:
+            return
+        self._ended = True
+        self._disarm()
+        if self._leased is not None:
+            self._leased.stop()
+        if end is End.COMPLETE:
+            self._stream.finish()
+        else:
+            self._stream.stop()
+        usage = self._usage(end)
+        status = self._end_answer(end, usage)
+        self._outcome = outcome = Outcome(
+            end=end,
+            word=end.value,
+            status=status,
+            usage=usage,
+            bytes_sent=self._bytes_sent,
+            first_byte_after=self._first_byte_at,
+            backend=self._stream.backend,
+        )
+        # Not kept: they know us, and garbage in cycles costs a collection.
+        self._leased = None
+        done, self._done = self._done, None
+        if done is not None:
+            done.callback(outcome)
+
+    def hold(self, *, for_lease: bool) -> None:
+        """Pause the model host while a lease is missing."""
+        if for_lease is not self._is_short and not self._ended:
+            self._is_short = for_lease
+            if not self._is_slow:
+                self._pace()
+
+    def heard(self) -> None:
+        """Note that the model host is not silent."""
+        self._heard_at = self._clock.seconds()
 
     def framesReceived(self, lines: Sequence[bytes]) -> None:
         """Take the frames of one read."""
@@ -98,35 +151,56 @@ class _Answer:
         passed = meter.feed(lines)
         try:
             if meter.broken:
-                self._pass_on(passed, None)
-                self._finish(End.UPSTREAM_ERROR)
+                self.pass_on(passed, None)
+                self.finish(End.UPSTREAM_ERROR)
             else:
-                self._pass_on(passed, meter.final)
+                self.pass_on(passed, meter.final)
         except UpstreamNonsense:
-            self._finish(End.UPSTREAM_ERROR)
+            self.finish(End.UPSTREAM_ERROR)
 
     def streamEnded(self, *, clean: bool) -> None:
         """The body is over before its final frame: it is broken, however clean its framing."""
         del clean
-        self._finish(End.UPSTREAM_LOST)
+        self.finish(End.UPSTREAM_LOST)
 
     def streamBroken(self) -> None:
         """The body holds a line over the limit."""
-        self._finish(End.UPSTREAM_ERROR)
+        self.finish(End.UPSTREAM_ERROR)
 
-    def _begin(self) -> None:
+    def pass_on(
+        self, lines: Sequence[bytes], final: Mapping[str, Any] | None, end: End = End.COMPLETE
+    ) -> None:
+        """Send frames; a final one behind them ends the answer.
+
+        Raises `UpstreamNonsense` for what cannot be sent.
+        """
         raise NotImplementedError
 
-    def _pass_on(self, lines: Sequence[bytes], final: Mapping[str, Any] | None) -> None:
+    def _begin(self) -> None:
         raise NotImplementedError
 
     def _end_answer(self, end: End, usage: Usage) -> int:
         """End what the client gets; gives the status for the record."""
         raise NotImplementedError
 
+    def _pace(self) -> None:
+        """Let the model host go on, or hold it, as the client and the leases demand."""
+        self._watch()
+        if self._is_slow or self._is_short:
+            self._stream.pause()
+        else:
+            self._stream.resume()
+
     def _watch(self) -> None:
         """See to it that what is waited for does not take too long."""
-        if not self._ended:
+        if self._ended:
+            return
+        if self._is_slow:
+            self._arm(self._limits.stall_s, End.CLIENT_STALLED)
+        elif self._is_short:
+            # Nobody but us is to blame: `leased.py` has a timer of its own.
+            self._disarm()
+        else:
             self._watch_host()
 
     def _watch_host(self) -> None:
@@ -143,41 +217,20 @@ class _Answer:
         if left > 0:
             self._timer = self._clock.callLater(left, self._look_at_host)
         else:
-            self._finish(End.UPSTREAM_IDLE)
+            self.finish(End.UPSTREAM_IDLE)
 
     def _arm(self, seconds: float, end: End) -> None:
         self._disarm()
-        self._timer = self._clock.callLater(seconds, self._finish, end)
+        self._timer = self._clock.callLater(seconds, self.finish, end)
 
     def _disarm(self) -> None:
         if self._timer is not None and self._timer.active():
             self._timer.cancel()
         self._timer = None
 
-    def _finish(self, end: End) -> None:
-        if self._ended:
-            return
-        self._ended = True
-        self._disarm()
-        if end is End.COMPLETE:
-            self._stream.finish()
-        else:
-            self._stream.stop()
-        usage = self._meter.usage()
-        status = self._end_answer(end, usage)
-        self._outcome = outcome = Outcome(
-            end=end,
-            word=end.value,
-            status=status,
-            usage=usage,
-            bytes_sent=self._bytes_sent,
-            first_byte_after=self._first_byte_at,
-            backend=self._stream.backend,
-        )
-        # Not kept: it knows us by its canceller, and garbage in cycles costs a collection.
-        done, self._done = self._done, None
-        if done is not None:
-            done.callback(outcome)
+    def _usage(self, end: End) -> Usage:
+        """The tokens of an answer that ends so, once it is known how."""
+        return self._meter.usage() if self._leased is None else self._leased.usage(end)
 
     def _refusal_of(self, end: End) -> Refusal:
         """What the client is told of an answer that ended so."""
@@ -189,94 +242,3 @@ class _Answer:
         if self._first_byte_at is None:
             self._first_byte_at = self._clock.seconds() - self._ticket.call.arrival.received
         self._bytes_sent += count
-
-
-@implementer(IPushProducer)
-class StreamedAnswer(_Answer):
-    """Frames go out as they come; the client's socket paces the model host."""
-
-    _paused = False
-    _last = b""
-
-    def _begin(self) -> None:
-        self._client.begin(self._writer.stream_type)
-        self._client.register(self)
-
-    def pauseProducing(self) -> None:
-        """The client reads too slowly: hold the model host, watch the client."""
-        if not self._ended and not self._paused:
-            self._paused = True
-            self._stream.pause()
-            self._watch()
-
-    def resumeProducing(self) -> None:
-        """The client has read: let the model host go on, watch it again."""
-        if not self._ended and self._paused:
-            self._paused = False
-            self._watch()
-            self._stream.resume()
-
-    def stopProducing(self) -> None:
-        """The client has gone."""
-        self._finish(End.CLIENT_GONE)
-
-    def _watch(self) -> None:
-        if self._paused and not self._ended:
-            self._arm(self._limits.stall_s, End.CLIENT_STALLED)
-        else:
-            super()._watch()
-
-    def _pass_on(self, lines: Sequence[bytes], final: Mapping[str, Any] | None) -> None:
-        data = self._writer.frames(lines) if lines else b""
-        if final is None:
-            self._write(data)
-            return
-        try:
-            self._last = data + self._writer.last(final, self._meter.usage())
-        except UpstreamNonsense:
-            self._write(data)
-            raise
-        self._finish(End.COMPLETE)
-
-    def _write(self, data: bytes) -> None:
-        if data:
-            self._sent(len(data))
-            self._client.write(data)
-
-    def _end_answer(self, end: End, usage: Usage) -> int:
-        del usage  # The final frame had it.
-        self._client.unregister()
-        if end is End.COMPLETE:
-            self._sent(len(self._last))
-            self._client.complete(self._last)
-        elif end is End.CLIENT_STALLED:
-            self._client.abort()
-        elif end is not End.CLIENT_GONE:
-            self._write(self._writer.fault(self._refusal_of(end), self._ticket.call.id))
-            self._client.break_off()
-        return CLIENT_CLOSED if end is End.CLIENT_GONE else OK
-
-
-class FoldedAnswer(_Answer):
-    """Frames are collected and answered in one piece; a failure is a plain refusal."""
-
-    def _begin(self) -> None:
-        self._fold = Fold(self._limits.max_folded_bytes)
-
-    def _pass_on(self, lines: Sequence[bytes], final: Mapping[str, Any] | None) -> None:
-        self._fold.add(lines)
-        if final is not None:
-            self._finish(End.COMPLETE)
-
-    def _end_answer(self, end: End, usage: Usage) -> int:
-        if end is End.CLIENT_GONE:
-            return CLIENT_CLOSED
-        if end is End.COMPLETE and self._meter.final is not None:
-            folded = self._fold.finish(self._meter.final)
-            body = self._writer.whole(folded, usage)
-            self._sent(len(body))
-            self._client.answer(b"application/json", body)
-            return OK
-        refusal = self._refusal_of(end)
-        self._client.refuse(refusal)
-        return refusal.status

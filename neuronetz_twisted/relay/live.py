@@ -64,7 +64,7 @@ class LiveCall:
         """
         usage = Usage()
         if self._backend is not None and not isinstance(error, _REFUSED_BY_HOST):
-            usage = usage_of(None, 0, self.ticket.call.request.prompt_bytes)
+            usage = usage_of(None, 0, self.ticket.grant.prompt)
         return Outcome.of(error, usage, self._backend)
 
 

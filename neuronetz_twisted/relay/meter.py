@@ -13,13 +13,13 @@ from neuronetz_twisted.vocabulary import Usage
 
 @define
 class Meter:
-    """The meter of one answer; `prompt_bytes` is for the estimate where counts miss (SPEC 7).
+    """The meter of one answer; `estimate` is the prompt's, in tokens, where counts miss (SPEC 7).
 
     `broken` is set by a line that is no frame, by Ollama's error line, and by a frame after the
     final one.
     """
 
-    prompt_bytes: int
+    estimate: int
     frames: int = field(default=0, init=False)
     final: Mapping[str, Any] | None = field(default=None, init=False)
     broken: bool = field(default=False, init=False)
@@ -53,4 +53,4 @@ class Meter:
 
     def usage(self) -> Usage:
         """The tokens so far."""
-        return usage_of(self.final, self.frames, self.prompt_bytes)
+        return usage_of(self.final, self.frames, self.estimate)

@@ -6,18 +6,22 @@ from twisted.internet.interfaces import IReactorTime
 from neuronetz_twisted.dialects.capture import CapturingWriter
 from neuronetz_twisted.dialects.writers import Writer
 from neuronetz_twisted.errors import Refusal
-from neuronetz_twisted.relay.answer import FoldedAnswer, RelayLimits, StreamedAnswer
+from neuronetz_twisted.relay.answer import RelayLimits
+from neuronetz_twisted.relay.folded import FoldedAnswer
+from neuronetz_twisted.relay.leased import LeaseSource
 from neuronetz_twisted.relay.live import LiveCall
+from neuronetz_twisted.relay.streamed import StreamedAnswer
 from neuronetz_twisted.seams import Client, NativeStream
 from neuronetz_twisted.vocabulary import Outcome
 
 
 @define
 class Relay:
-    """Runs answers."""
+    """Runs answers; those of callers with a budget draw what they use from `leases`."""
 
     _clock: IReactorTime
     _limits: RelayLimits
+    _leases: LeaseSource
 
     async def run(
         self, stream: NativeStream, client: Client, live: LiveCall, writer: Writer
@@ -29,6 +33,8 @@ class Relay:
         heard = CapturingWriter(writer) if live.ticket.principal.prompt_logging else None
         kind = StreamedAnswer if live.ticket.call.request.stream else FoldedAnswer
         answer = kind(self._clock, self._limits, stream, client, live.ticket, heard or writer)
+        if live.ticket.grant.has_budget:
+            answer.lease_from(self._leases)
         try:
             live.on_cut(answer.cut)
         except Refusal:

@@ -387,7 +387,7 @@ class JsonTextsTests(SynchronousTestCase):
 class UsageTests(SynchronousTestCase):
     def test_table(self) -> None:
         """Ollama's counts where it gives them; frames and an estimate, marked, where not."""
-        for final, frames, prompt_bytes, expected in (
+        for final, frames, estimate, expected in (
             (
                 {"prompt_eval_count": 5, "eval_count": 6},
                 9,
@@ -397,29 +397,29 @@ class UsageTests(SynchronousTestCase):
             (
                 {"prompt_eval_count": 5},
                 2,
-                9,
+                3,
                 Usage(prompt_tokens=5, completion_tokens=2, estimated=True),
             ),
-            ({"eval_count": 6}, 9, 10, Usage(prompt_tokens=4, completion_tokens=6, estimated=True)),
+            ({"eval_count": 6}, 9, 4, Usage(prompt_tokens=4, completion_tokens=6, estimated=True)),
             ({"eval_count": 6}, 9, 0, Usage(completion_tokens=6)),
             ({}, 0, 0, Usage()),
             ({}, 0, 1, Usage(prompt_tokens=1, estimated=True)),
             (None, 0, 0, Usage(estimated=True)),
-            (None, 3, 3, Usage(prompt_tokens=1, completion_tokens=3, estimated=True)),
+            (None, 3, 1, Usage(prompt_tokens=1, completion_tokens=3, estimated=True)),
         ):
-            with self.subTest(final=final, frames=frames, prompt_bytes=prompt_bytes):
-                self.assertEqual(usage_of(final, frames, prompt_bytes), expected)
+            with self.subTest(final=final, frames=frames, estimate=estimate):
+                self.assertEqual(usage_of(final, frames, estimate), expected)
 
     def test_what_is_no_count(self) -> None:
         """Negative, beyond any context or no whole number: as if it were missing."""
         for wrong in (-1, MOST_TOKENS + 1, 1 << 62, True, 2.0, "7"):
             with self.subTest(wrong=wrong):
                 self.assertEqual(
-                    usage_of({"prompt_eval_count": wrong, "eval_count": 6}, 2, 9),
+                    usage_of({"prompt_eval_count": wrong, "eval_count": 6}, 2, 3),
                     Usage(prompt_tokens=3, completion_tokens=6, estimated=True),
                 )
                 self.assertEqual(
-                    usage_of({"prompt_eval_count": 5, "eval_count": wrong}, 2, 9),
+                    usage_of({"prompt_eval_count": 5, "eval_count": wrong}, 2, 3),
                     Usage(prompt_tokens=5, completion_tokens=2, estimated=True),
                 )
 

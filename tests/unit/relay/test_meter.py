@@ -26,7 +26,7 @@ class MeterTests(SynchronousTestCase):
         """A model host that counts nonsense is not believed: frames and the estimate stand."""
         expected = Usage(prompt_tokens=3, completion_tokens=1, estimated=True)
         for wrong in (-1, 10_000_001):
-            meter = Meter(9)
+            meter = Meter(3)
             meter.feed([chat_frame("a"), chat_final(wrong, wrong)])
             self.assertFalse(meter.broken)
             self.assertEqual(meter.usage(), expected)
@@ -39,7 +39,7 @@ class MeterTests(SynchronousTestCase):
 
     def test_what_was_counted_before_nonsense_stays(self) -> None:
         """A stream that breaks costs what it brought."""
-        meter = Meter(4)
+        meter = Meter(2)
         self.assertEqual(meter.feed([chat_frame("a"), b"?", chat_frame("b")]), [chat_frame("a")])
         self.assertTrue(meter.broken)
         expected = Usage(prompt_tokens=2, completion_tokens=1, estimated=True)

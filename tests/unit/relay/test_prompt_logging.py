@@ -9,9 +9,10 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from neuronetz_twisted.dialects.writers import NativeWriter, Writer
 from neuronetz_twisted.relay import relay
-from neuronetz_twisted.relay.answer import RelayLimits, StreamedAnswer
+from neuronetz_twisted.relay.answer import RelayLimits
 from neuronetz_twisted.relay.live import LiveCalls
 from neuronetz_twisted.relay.relay import Relay
+from neuronetz_twisted.relay.streamed import StreamedAnswer
 from neuronetz_twisted.testing.calls import (
     RecordingClient,
     made_principal,
@@ -19,6 +20,7 @@ from neuronetz_twisted.testing.calls import (
     made_ticket,
 )
 from neuronetz_twisted.testing.identity import FakeKeyStore
+from neuronetz_twisted.testing.leases import NO_LEASES
 from neuronetz_twisted.testing.upstream import ScriptedStream, chat_final, chat_frame
 from neuronetz_twisted.vocabulary import End, Outcome
 
@@ -36,7 +38,8 @@ class PromptLoggingTests(SynchronousTestCase):
         )
         live = LiveCalls(FakeKeyStore()).enter(call)
         limits = RelayLimits(idle_s=10, stall_s=10, max_folded_bytes=1000)
-        running = Relay(Clock(), limits).run(self.stream, self.client, live, NativeWriter())
+        relaying = Relay(Clock(), limits, NO_LEASES)
+        running = relaying.run(self.stream, self.client, live, NativeWriter())
         return Deferred.fromCoroutine(running)
 
     def heard(self, running: "Deferred[Outcome]") -> Any:

@@ -23,6 +23,7 @@ from neuronetz_twisted.relay.relay import Relay
 from neuronetz_twisted.testing.agent import ScriptedResponse
 from neuronetz_twisted.testing.calls import REQUEST_ID, RecordingClient, made_request, made_ticket
 from neuronetz_twisted.testing.identity import FakeKeyStore
+from neuronetz_twisted.testing.leases import NO_LEASES
 from neuronetz_twisted.testing.upstream import ScriptedStream, chat_final, chat_frame
 from neuronetz_twisted.upstream.stream import LineStream
 from neuronetz_twisted.vocabulary import End, Outcome, Usage
@@ -77,7 +78,7 @@ class RelayTestCase(SynchronousTestCase):
     def begin(self, writer: Writer) -> "Deferred[Outcome]":
         """Run an answer on a fresh client."""
         live = self.live.enter(made_ticket(request=made_request(stream=self.stream_asked)))
-        relay = Relay(self.clock, self.limits)
+        relay = Relay(self.clock, self.limits, NO_LEASES)
         return Deferred.fromCoroutine(relay.run(self.stream, self.client, live, writer))
 
     def ended(self, end: End) -> Outcome:
@@ -276,7 +277,7 @@ class StreamedTests(RelayTestCase):
         live = self.live.enter(made_ticket(request=made_request(stream=self.stream_asked)))
         live.cut(Draining())
         stream = ScriptedStream(backend="the backend")
-        relay = Relay(self.clock, self.limits)
+        relay = Relay(self.clock, self.limits, NO_LEASES)
         running = relay.run(stream, self.client, live, NativeWriter())
         self.failureResultOf(Deferred.fromCoroutine(running), Draining)
         self.assertTrue(stream.stopped)
@@ -339,7 +340,7 @@ class StreamedTests(RelayTestCase):
                 self.assertEqual(self.client.ends, [])
 
     def test_missing_counts_are_estimated(self) -> None:
-        """Frames stand for tokens, three bytes of the prompt for one, where counts are missing."""
+        """Frames stand for tokens, and the estimate for the prompt, where counts are missing."""
         self.stream.send(HELLO, WORLD, chat_final(prompt=None, answer=None))
         self.stream.end()
         usage = self.ended(End.COMPLETE).usage
@@ -362,7 +363,8 @@ class WithoutLineFeedTests(RelayTestCase):
         response.deliverBody(stream)
         response.send(before)
         live = self.live.enter(made_ticket(request=made_request(stream=self.stream_asked)))
-        relaying = Relay(self.clock, self.limits).run(stream, self.client, live, NativeWriter())
+        relay = Relay(self.clock, self.limits, NO_LEASES)
+        relaying = relay.run(stream, self.client, live, NativeWriter())
         self.running = Deferred.fromCoroutine(relaying)
         response.send(after)
         response.finish()
