@@ -92,8 +92,7 @@ class Answer:
         if self._outcome is not None:
             # Many an answer is whole by then, and needs neither a timer nor a Deferred.
             return self._outcome
-        if self._timer is None:
-            self._watch()
+        self._watch()
         self._done = Deferred(lambda _: self.finish(End.CLIENT_GONE))
         return await self._done
 
@@ -133,7 +132,7 @@ class Answer:
 
     def hold(self, *, for_lease: bool) -> None:
         """Pause the model host while a lease is missing."""
-        if for_lease is not self._is_short and not self._ended:
+        if for_lease is not self._is_short:
             self._is_short = for_lease
             if not self._is_slow:
                 self._pace()

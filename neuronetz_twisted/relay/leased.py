@@ -109,7 +109,7 @@ class LeasedFrames:
 
     def framesReceived(self, lines: Sequence[bytes]) -> None:
         """Take the frames of one read. What comes behind the end of the answer is not read."""
-        if self._answer.is_over or self._behind is not None:
+        if self._behind is not None:
             return
         self._answer.heard()
         if self._held and sum(map(len, self._held)) > MOST_HELD:
@@ -145,8 +145,9 @@ class LeasedFrames:
         return usage_of(None, min(self._meter.frames, most), self._leases.prompt)
 
     def stop(self) -> None:
-        """Hold nothing more: the answer is over."""
+        """Hold nothing more, and have nothing to come: the answer is over."""
         self._held = ()
+        self._behind = None
         self._disarm()
 
     def _ends(self, end: End) -> None:
@@ -188,8 +189,7 @@ class LeasedFrames:
         Whoever is told so has to draw it.
         """
         now = self._clock.seconds()
-        if not self._answer.is_over:
-            self._pass_on(now)
+        self._pass_on(now)
         if self._answer.is_over:
             return False
         step = self._leases.step(now)
@@ -211,17 +211,16 @@ class LeasedFrames:
 
     def _pass_on(self, now: float) -> None:
         """Pass on what leases cover, and behind the last of it the end that stood there."""
-        held = self._held
+        held, behind = self._held, self._behind
         count = self._leases.passing(len(held), now)
         self._held = held[count:]
-        if self._held or self._behind is None:
-            if count:
-                self._try_passing(held[:count], None)
+        if self._held or behind is None:
+            self._try_passing(held[:count], None)
         elif self._final is not None:
             self._try_passing(held, self._final)
         else:
             self._try_passing(held, None)
-            self._answer.finish(self._behind)
+            self._answer.finish(behind)
 
     def _try_passing(
         self, lines: Sequence[bytes], final: Mapping[str, Any] | None, end: End = End.COMPLETE

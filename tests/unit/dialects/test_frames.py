@@ -292,6 +292,7 @@ class ReadFrameTests(SynchronousTestCase):
                 "done_reason": "stop",
                 "context": [1],
                 "remote_host": "h",
+                "gateway_cut": "budget",
                 "eval_count": 2,
                 "prompt_eval_count": 0,
                 "total_duration": 5,

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from mock_ollama.gojson import go_json
+from neuronetz_twisted.admission.leases import CUT_FIELDS
 from neuronetz_twisted.dialects.writers import ChatCompletionWriter, NativeWriter
 from neuronetz_twisted.errors import UpstreamFailed, UpstreamNonsense
 from neuronetz_twisted.testing.upstream import chat_frame
@@ -152,6 +153,22 @@ class ChatCompletionWriterTests(SynchronousTestCase):
             with self.subTest(reason=reason):
                 body = completion().whole({"message": {}, **reason}, USAGE)
                 self.assertEqual(orjson.loads(body)["choices"][0]["finish_reason"], expected)
+
+    def test_golden_cut(self) -> None:
+        """The last chunk says who has cut the answer, the usage behind it does not."""
+        cut = {**FINAL, **CUT_FIELDS}
+        writer = completion()
+        writer.frames([chat_frame("a")])
+        self.assertEqual(
+            writer.last(cut, USAGE),
+            HEAD + b'{"index":0,"delta":{},"logprobs":null,"finish_reason":"length"}],'
+            b'"gateway_cut":"budget"}\n\ndata: [DONE]\n\n',
+        )
+        chunk, usage, _ = completion(include_usage=True).last(cut, USAGE).split(b"\n\n", 2)
+        self.assertTrue(chunk.endswith(b'"usage":null,"gateway_cut":"budget"}'))
+        self.assertNotIn(b"gateway_cut", usage)
+        whole = completion().whole(cut, USAGE)
+        self.assertTrue(whole.endswith(b'"total_tokens":5},"gateway_cut":"budget"}'))
 
     def test_golden_whole(self) -> None:
         """The answer in one piece."""

@@ -42,7 +42,7 @@ from neuronetz_twisted.vocabulary import End, Outcome, Ticket, Usage
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-IDLE_S = 20.0
+IDLE_S = 8.0
 STALL_S = 4.0
 PROMPT = 3
 FINAL = chat_final(prompt=3, answer=20)
@@ -277,11 +277,12 @@ class HeldTests(LeasedTestCase):
             with self.subTest(number=number):
                 self.begin()
                 self.send(0, 15, *((b"gibberish",) if number == 1 else ()))
-                if number == 0:
+                if number == 1:
+                    self.send(15, 17)
+                if number == 2:
+                    self.stream.break_line()
+                else:
                     self.stream.end(clean=False)
-                    self.stream.end(clean=False)
-                elif number == 2:
-                    self.stream._receiver.streamBroken()
                 self.assertNoResult(self.running)
                 self.leases.answer()
                 outcome = self.ended(end)
