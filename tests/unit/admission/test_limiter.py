@@ -31,7 +31,7 @@ class AdmitTests(LimiterTestCase):
     def test_stale(self) -> None:
         """A caller whose tenant has changed is read anew by whoever asked; nothing is held."""
         self.redis.replies["admit"] = [int(Code.STALE), 8]
-        self.assertEqual(self.successResultOf(self.limiter.admit(demand())), Stale())
+        self.assertEqual(self.successResultOf(self.limiter.admit(demand())), Stale(8))
         self.clock.advance(HEARTBEAT_S)
         self.assertEqual(self.redis.names(), ["admit"])
 
@@ -185,7 +185,7 @@ class CountTests(LimiterTestCase):
         self.redis.replies["count"] = [1, *FIGURES]
         self.assertEqual(self.successResultOf(self.count()), GIVEN.figures)
         self.redis.replies["count"] = [int(Code.STALE), 8]
-        self.assertEqual(self.successResultOf(self.count()), Stale())
+        self.assertEqual(self.successResultOf(self.count()), Stale(8))
 
     def test_limit(self) -> None:
         """A full window is a refusal."""

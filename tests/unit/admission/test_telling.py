@@ -1,5 +1,6 @@
 from neuronetz_twisted.admission.generation import HEARTBEAT_S
 from neuronetz_twisted.admission.telling import PER_BEAT
+from neuronetz_twisted.ledger import Flushed
 from neuronetz_twisted.seams import RedisReply
 from tests.unit.admission.limiting import OTHER, LimiterTestCase
 from tests.unit.admission.scripted_redis import (
@@ -63,7 +64,7 @@ class TellTests(LimiterTestCase):
         self.admit()
         del self.redis.replies["settle"]
         self.limiter.settle("id", 33)
-        self.limiter.flushed(Flushed("T", ["id"], [LINE])
+        self.limiter.flushed(Flushed("T", ["id"], [LINE]))
         self.redis.the("settle").answer.callback(GONE)
         self.clock.advance(HEARTBEAT_S)
         self.assertEqual(self.redis.names(), ["settle", "flushed"])
@@ -80,7 +81,7 @@ class TellTests(LimiterTestCase):
         """What the ledger has is told with its values; then nothing is held any more."""
         self.admit()
         self.limiter.settle("id", 33)
-        self.limiter.flushed(Flushed("T", ["id", "another process's"], [LINE])
+        self.limiter.flushed(Flushed("T", ["id", "another process's"], [LINE]))
         self.assertEqual(
             self.redis.the("flushed").args,
             [GEN, 2, "id", "another process's", "t", "day", DAY, 500],
@@ -94,8 +95,8 @@ class TellTests(LimiterTestCase):
         self.admit()
         self.limiter.settle("id", 33)
         self.redis.away = True
-        self.limiter.flushed(Flushed("T", ["id"], [LINE])
-        self.limiter.flushed(Flushed("T", ["b"], [LINE])
+        self.limiter.flushed(Flushed("T", ["id"], [LINE]))
+        self.limiter.flushed(Flushed("T", ["b"], [LINE]))
         self.redis.away = False
         self.redis.calls.clear()
         self.clock.advance(0.2)
@@ -105,10 +106,10 @@ class TellTests(LimiterTestCase):
     def test_flushed_while_another_is_under_way(self) -> None:
         """A batch that is committed meanwhile follows at once."""
         del self.redis.replies["flushed"]
-        self.limiter.flushed(Flushed("T", ["a"], [LINE])
+        self.limiter.flushed(Flushed("T", ["a"], [LINE]))
         first = self.redis.the("flushed")
-        self.limiter.flushed(Flushed("T", ["b"], [LINE])
-        self.limiter.flushed(Flushed("U", ["c"], [LINE])
+        self.limiter.flushed(Flushed("T", ["b"], [LINE]))
+        self.limiter.flushed(Flushed("U", ["c"], [LINE]))
         self.redis.the("flushed").answer.callback(OK)
         self.redis.replies["flushed"] = OK
         first.answer.callback(OK)
@@ -117,7 +118,7 @@ class TellTests(LimiterTestCase):
     def test_flushed_while_doubtful(self) -> None:
         """While nothing stands it waits for the generation that does."""
         self.standing.connected(OTHER)
-        self.limiter.flushed(Flushed("T", ["id"], [LINE])
+        self.limiter.flushed(Flushed("T", ["id"], [LINE]))
         self.assertEqual(self.redis.names(), [])
         self.clock.advance(0.2)
         self.assertEqual(self.redis.the("flushed").args[0], f"{OTHER}-n")
@@ -125,7 +126,7 @@ class TellTests(LimiterTestCase):
     def test_flushed_unknown(self) -> None:
         """A tenant that is new to Redis is told to it first."""
         self.once("flushed", UNKNOWN, OK)
-        self.limiter.flushed(Flushed("T", ["id"], [LINE])
+        self.limiter.flushed(Flushed("T", ["id"], [LINE]))
         self.clock.advance(0.2)
         self.assertEqual(self.redis.names(), ["flushed", "rebuild", "flushed"])
 
