@@ -64,17 +64,19 @@ class FakeLimiter:
     """A `Limiter` that grants what is asked, to all who know their tenant's largest epoch.
 
     `away` is a Redis that is gone; `refusal` is what every call and list gets; `figures` are what
-    is left. `settled` has what each call has cost.
+    is left, `used` what is counted for tenant and key. `settled` has what each call has cost.
     """
 
     gate: Gate = field(factory=Gate)
     away: bool = False
     refusal: Refusal | None = None
     figures: Figures = NOBODY_LIMITED
+    used: tuple[Used, Used] = (UNUSED, UNUSED)
     day: str = "2023-11-14"
     epochs: dict[UUID, int] = field(factory=dict, init=False)
     admitted: list[Demand] = field(factory=list, init=False)
     counted: list[Caller] = field(factory=list, init=False)
+    looked: list[Caller] = field(factory=list, init=False)
     settled: dict[str, int] = field(factory=dict, init=False)
     released: list[str] = field(factory=list, init=False)
     told: list[tuple[UUID, int]] = field(factory=list, init=False)
@@ -94,9 +96,9 @@ class FakeLimiter:
         return self._give(answer)
 
     def look(self, caller: Caller) -> Deferred[Looked]:
-        """Nobody has used anything."""
-        del caller
-        looked = Looked(self.figures, UNUSED, UNUSED)
+        """Show what is left."""
+        self.looked.append(caller)
+        looked = Looked(self.figures, *self.used)
         return self._give(LimitsUnavailable(why="redis") if self.away else looked)
 
     def settle(self, request_id: str, cost: int) -> None:

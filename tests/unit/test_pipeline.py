@@ -42,6 +42,8 @@ from neuronetz_twisted.testing.identity import FakeKeyStore, FakePrincipalCache,
 from neuronetz_twisted.testing.upstream import ScriptedUpstream, chat_final, chat_frame
 from neuronetz_twisted.vocabulary import Ticket
 
+LONG = made_request(body={"options": {"num_predict": DEFAULTS.max_predict}})
+
 
 class PipelineTests(SynchronousTestCase):
     def setUp(self) -> None:
@@ -218,7 +220,7 @@ class PipelineTests(SynchronousTestCase):
     def test_intent(self) -> None:
         """It is in the spool before any backend is asked, with what the call may cost."""
         self.upstream.slots.held = True
-        running = self.run_call()
+        running = self.run_call(request=LONG)
         (slot,) = self.trail.slots
         self.assertEqual(slot.intent["reservation"], 3 + DEFAULTS.max_predict)
         self.assertEqual((slot.intent["model"], slot.record), ("llama3:latest", None))
@@ -269,7 +271,7 @@ class PipelineTests(SynchronousTestCase):
     def test_bug(self) -> None:
         """A fault of ours is settled as unknown, and told to the edge."""
         self.upstream.refusal = ZeroDivisionError()  # type: ignore[assignment]
-        self.failureResultOf(self.run_call(), ZeroDivisionError)
+        self.failureResultOf(self.run_call(request=LONG), ZeroDivisionError)
         self.assertEqual(self.admissions, 1)
         event = self.settled("unknown", 500)
         self.assertEqual((event["charged"], event["estimated"]), (3 + DEFAULTS.max_predict, True))

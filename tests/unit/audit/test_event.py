@@ -13,6 +13,7 @@ from neuronetz_twisted.audit.event import (
     MAX_USER_AGENT,
     arrival_event,
     call_event,
+    charge_of,
     day_of,
     intent_event,
     plain,
@@ -73,6 +74,15 @@ class EventTests(SynchronousTestCase):
         event = arrival_event(made_arrival(at=1_700_000_000_000_001), 401, "x", 0.0)
         self.assertEqual((event["at"], event["day"]), (1_700_000_000_000_001, "2023-11-14"))
 
+    def test_the_day_that_is_charged(self) -> None:
+        """A call's day is that of its admission, which may be another than that of its arrival."""
+        call = made_call()
+        grant = evolve(GRANT, day="2023-11-15")
+        intent = intent_event(call, call.principal, made_model(), grant)
+        self.assertEqual((intent["at"], intent["day"]), (call.arrival.at, "2023-11-15"))
+        final = call_event(evolve(made_ticket(), intent=intent), OUTCOME, 0.0)
+        self.assertEqual(final["day"], "2023-11-15")
+
     def test_days(self) -> None:
         """A day begins at midnight in UTC."""
         midnight = 1_700_006_400_000_000
@@ -109,11 +119,17 @@ class EventTests(SynchronousTestCase):
         self.assertEqual([event["charged"] for event in events], [7, GRANT.reservation, 0])
         self.assertEqual([event.get("estimated") for event in events], [False, True, None])
 
+    def test_charge(self) -> None:
+        """What the limiter hears is what the record charges; no other kind of value counts."""
+        for charged, cost in ((7, 7), (0, 0), (None, 0), ("7", 0)):
+            self.assertEqual(charge_of({"charged": charged}), cost)
+
     def test_intent(self) -> None:
         """What the final event says of who, when and what, and the reservation; no outcome."""
         call = made_call()
-        intent = intent_event(call, call.principal, made_model(), GRANT)
-        self.assertEqual((intent["reservation"], intent["day"]), (GRANT.reservation, GRANT.day))
+        grant = evolve(GRANT, num_predict=74, day="2023-11-15")
+        intent = intent_event(call, call.principal, made_model(), grant)
+        self.assertEqual(intent["reservation"], 77)
         final = call_event(evolve(made_ticket(), intent=intent), OUTCOME, 0.0)
         self.assertEqual(intent, {name: final[name] for name in intent})
         self.assertNotIn("outcome", intent)
@@ -126,9 +142,10 @@ class EventTests(SynchronousTestCase):
         )
         call = made_call(arrival=arrival)
         ticket = made_ticket(arrival=arrival)
+        grant = evolve(GRANT, num_predict=1 << 40)
         outcome = Outcome(end=End.COMPLETE, word=text * 9, status=200, backend=text * 9)
         for event in (
-            intent_event(call, call.principal, made_model(text * 9), GRANT),
+            intent_event(call, call.principal, made_model(text * 9), grant),
             call_event(ticket, outcome, 1e9),
             arrival_event(arrival, 200, text * 9, 0.0),
         ):

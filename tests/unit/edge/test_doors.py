@@ -2,6 +2,7 @@
 
 import orjson
 
+from neuronetz_twisted.admission.answers import Used
 from neuronetz_twisted.limits import Limits
 from neuronetz_twisted.testing.upstream import chat_final
 from tests.unit.edge.house import BODY_LIMIT, KEY, MAX_PREDICT, WALL
@@ -251,7 +252,7 @@ class AskingTests(SurfaceTestCase):
         self.assertEqual(answer.json(), {"key": str(self.house.row.key_id)})
         self.assertEqual(answer.headers["content-type"], "application/json")
         self.assertEqual(self.house.sink.outcomes, ["ok"])
-        self.assertEqual(len(self.house.limiter.admitted), 1)
+        self.assertEqual(len(self.house.limiter.counted), 1)
 
     def test_no_database(self) -> None:
         """Without the ledger nobody can say."""
@@ -273,6 +274,7 @@ class AskingTests(SurfaceTestCase):
             key_limits=Limits(rpm=5, max_predict=7),
         )
         self.house.identifier.epoch_changed(row.tenant_id, row.epoch)
+        self.house.limiter.used = Used(0, 100, 2, 0, 9_000, 0), Used(2, 0, 0, 0, 0, 0)
         answer = self.answered("GET", "/gateway/limits")
         unset = dict.fromkeys(
             ("rpm", "tpm", "concurrent", "budget_day", "budget_month", "budget_total")
@@ -284,7 +286,10 @@ class AskingTests(SurfaceTestCase):
                 "key": unset | {"rpm": 5},
                 "max_body_bytes": BODY_LIMIT,
                 "max_predict": 7,
-                "left": {"key": str(row.key_id)},
+                "left": {
+                    "tenant": unset | {"tpm": 400, "concurrent": 6, "budget_month": 1000},
+                    "key": unset | {"rpm": 3},
+                },
             },
         )
         self.assertEqual(self.house.sink.outcomes, ["ok"])

@@ -1,11 +1,15 @@
 """Answers that need no model host, through the channel."""
 
+from typing import Any
+
 import orjson
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
-from neuronetz_twisted.edge.pages import Left, Pages
+from neuronetz_twisted.admission.answers import Used
+from neuronetz_twisted.edge.pages import Pages
 from neuronetz_twisted.errors import LimitsUnavailable
+from neuronetz_twisted.limits import Limits
 from neuronetz_twisted.testing.admission import FakeCatalog, FakeLimiter
 from neuronetz_twisted.testing.audit import FakeUsage
 from neuronetz_twisted.testing.calls import made_model, made_principal
@@ -133,17 +137,49 @@ class LimitsTests(SynchronousTestCase):
         """A limiter."""
         self.limiter = FakeLimiter()
 
-    def asked(self, left: Left | None) -> "Deferred[bytes]":
-        """What the page says to a caller for whom nothing is set."""
-        pages = Pages(FakeCatalog(), FakeUsage(), lambda: True, DEFAULTS, left)
-        return Deferred.fromCoroutine(pages.limits(made_principal()))
+    def asked(self, **changes: Any) -> "Deferred[bytes]":
+        """What the page says to a caller."""
+        pages = Pages(FakeCatalog(), FakeUsage(), lambda: True, DEFAULTS, self.limiter)
+        return Deferred.fromCoroutine(pages.limits(made_principal(**changes)))
 
-    def test_nobody_knows_what_is_left(self) -> None:
-        """Then it is not told."""
-        self.assertIsNone(orjson.loads(self.successResultOf(self.asked(None)))["left"])
+    def test_what_is_left(self) -> None:
+        """Of each limit that is set, at its own level; never less than nothing."""
+        self.limiter.used = Used(40, 700, 3, 10, 20, 30), Used(4, 500, 2, 1000, 2, 3)
+        asked = self.asked(
+            tenant_limits=Limits(rpm=60, tpm=600, concurrent=8, budget_total=100),
+            key_limits=Limits(tpm=500, budget_day=999, budget_month=9),
+        )
+        page = orjson.loads(self.successResultOf(asked))
+        nothing_set = dict.fromkeys(page["tenant"])
+        self.assertEqual(
+            page["left"],
+            {
+                "tenant": nothing_set
+                | {"rpm": 20, "tpm": 0, "concurrent": 5, "budget_total": 70},
+                "key": nothing_set | {"tpm": 0, "budget_day": 0, "budget_month": 7},
+            },
+        )
+        self.assertEqual(page["tenant"]["budget_total"], 100)
+        self.assertEqual(page["key"]["budget_day"], 999)
+
+    def test_defaults(self) -> None:
+        """What holds for everybody is the tenant's, and there is no budget."""
+        page = orjson.loads(self.successResultOf(self.asked()))
+        nothing_set = dict.fromkeys(page["key"])
+        holds = nothing_set | {
+            "rpm": DEFAULTS.rpm,
+            "tpm": DEFAULTS.tpm,
+            "concurrent": DEFAULTS.concurrent,
+        }
+        self.assertEqual((page["tenant"], page["key"]), (holds, nothing_set))
+        self.assertEqual(page["left"], {"tenant": holds, "key": nothing_set})
+        self.assertEqual(
+            (page["max_body_bytes"], page["max_predict"]),
+            (DEFAULTS.max_body_bytes, DEFAULTS.max_predict),
+        )
 
     def test_redis_is_away(self) -> None:
         """Nothing is made up."""
         self.limiter.away = True
-        failure = self.failureResultOf(self.asked(self.limiter.left), LimitsUnavailable)
+        failure = self.failureResultOf(self.asked(), LimitsUnavailable)
         self.assertEqual(failure.value.outcome, "refused:limits_unavailable/redis")

@@ -6,10 +6,12 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+from neuronetz_twisted.admission.estimates import PromptEstimates
 from neuronetz_twisted.audit.refusals import Refusals
 from neuronetz_twisted.errors import InvalidApiKey
 from neuronetz_twisted.settlement.minutes import MINUTE_S, RefusalMinutes
 from neuronetz_twisted.settlement.settle import Settlement
+from neuronetz_twisted.testing.admission import FakeLimiter
 from neuronetz_twisted.testing.audit import FakePrompts, FakeTrail
 from neuronetz_twisted.testing.calls import RecordingSink, made_arrival
 
@@ -22,6 +24,8 @@ class RefusalMinutesTests(SynchronousTestCase):
         self.settlement = Settlement(
             clock=self.clock,
             trail=self.trail,
+            limiter=FakeLimiter(),
+            estimates=PromptEstimates(),
             log=RecordingSink(),
             prompts=FakePrompts(),
             bucket_of=str,
