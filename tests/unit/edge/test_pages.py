@@ -154,8 +154,7 @@ class LimitsTests(SynchronousTestCase):
         self.assertEqual(
             page["left"],
             {
-                "tenant": nothing_set
-                | {"rpm": 20, "tpm": 0, "concurrent": 5, "budget_total": 70},
+                "tenant": nothing_set | {"rpm": 20, "tpm": 0, "concurrent": 5, "budget_total": 70},
                 "key": nothing_set | {"tpm": 0, "budget_day": 0, "budget_month": 7},
             },
         )

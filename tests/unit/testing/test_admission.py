@@ -1,5 +1,6 @@
 """The fake limiter is as strict as Redis."""
 
+from typing import Any
 from uuid import UUID
 
 from twisted.internet.defer import Deferred
@@ -43,9 +44,9 @@ class FakeLimiterTests(SynchronousTestCase):
         """A limiter that refuses nobody."""
         self.limiter = FakeLimiter()
 
-    def asked(self, epoch: int = 1) -> "list[Deferred[object]]":
+    def asked(self, epoch: int = 1) -> list[Deferred[Any]]:
         """The two questions that take something."""
-        return [self.limiter.admit(demand(epoch)), self.limiter.count(caller(epoch))]  # type: ignore[list-item] # Deferred is invariant
+        return [self.limiter.admit(demand(epoch)), self.limiter.count(caller(epoch))]
 
     def test_granted(self) -> None:
         """What is asked is given and kept, and so is what a call has cost, once."""
