@@ -30,6 +30,7 @@ from neuronetz_twisted.edge.visits import Visit
 from neuronetz_twisted.errors import (
     Draining,
     InternalError,
+    InvalidApiKey,
     LimitsUnavailable,
     MethodNotAllowed,
     NotAllowed,
@@ -44,6 +45,9 @@ _log = Logger()
 
 POST, GET, GET_HEAD = ("POST",), ("GET",), ("GET", "HEAD")
 JSON = b"application/json"
+
+_SHOWS_NOTHING = (LimitsUnavailable, InvalidApiKey)
+"""Refusals without a caller's limits: Redis is away, or the key is good no more (SPEC 8)."""
 
 _MODEL_ROUTE = "/v1/models/{id}"
 _ROUTE_NAMES = {UNKNOWN_PATH: "-", **{path: path.decode("ascii") for path in ROUTES}}
@@ -217,7 +221,7 @@ class Doors:
     async def _show_limits(self, visit: Visit, refusal: Refusal) -> None:
         """Put into a refusal what every answer to a known caller shows (SPEC 7)."""
         who = visit.arrival.principal
-        if who is None or refusal.fields or isinstance(refusal, LimitsUnavailable):
+        if who is None or refusal.fields or isinstance(refusal, _SHOWS_NOTHING):
             return
         try:
             visit.answer.headers.update(await self.admission.fields(who))
