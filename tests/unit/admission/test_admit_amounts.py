@@ -68,20 +68,21 @@ class DemandTests(AdmissionTestCase):
 
     def test_larger_than_a_minute(self) -> None:
         """A prompt that no minute has room for is an error of the request, not of the time."""
-        for own in ({"tenant_limits": Limits(tpm=10)}, {"key_limits": Limits(tpm=10)}):
-            for predict, most in ((PREDICT, 27), (1, 27)):
-                with self.subTest(own=own, predict=predict):
-                    who = evolve(self.principal, **own)
-                    fits = asking_for(predict, prompt_bytes=most)
-                    self.admitted(principal=who, request=fits)
-                    large = asking_for(predict, prompt_bytes=most + 1)
-                    refusal = self.refused(InvalidRequest, "tpm", principal=who, request=large)
+        ten = Limits(tpm=10)
+        for own in (
+            evolve(self.principal, tenant_limits=ten),
+            evolve(self.principal, key_limits=ten),
+        ):
+            for predict in (1, PREDICT):
+                with self.subTest(key=own.key_limits, predict=predict):
+                    self.admitted(principal=own, request=asking_for(predict, prompt_bytes=27))
+                    large = asking_for(predict, prompt_bytes=28)
+                    refusal = self.refused(InvalidRequest, "tpm", principal=own, request=large)
                     self.assertIn("about 10 tokens, more than the 10 per minute", refusal.message)
             # What generates nothing needs no token for an answer.
-            silent = made_request(prompt_bytes=30)
-            self.admitted(principal=evolve(self.principal, **own), request=silent)
+            self.admitted(principal=own, request=made_request(prompt_bytes=30))
             silent = made_request(prompt_bytes=31)
-            self.refused(InvalidRequest, "tpm", principal=who, request=silent)
+            self.refused(InvalidRequest, "tpm", principal=own, request=silent)
 
     def test_default_of_a_minute(self) -> None:
         """The default counts where nothing is set, and a key's own value instead of it."""

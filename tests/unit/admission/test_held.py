@@ -23,3 +23,13 @@ class HeldCallsTests(SynchronousTestCase):
         self.assertIsNone(held.get("b"))
         self.assertEqual(held.of("T"), [first])
         self.assertEqual(held.of("U"), [])
+
+    def test_running(self) -> None:
+        """Those that have ended are held, and do not run."""
+        held = HeldCalls()
+        runs, ended = (HeldCall(demand(name), DAY, 1) for name in ("a", "b"))
+        ended.is_settled = True
+        for call in (runs, ended):
+            held.add(call)
+        self.assertEqual((held.of("T"), held.running("T")), ([runs, ended], [runs]))
+        self.assertEqual(held.running("U"), [])

@@ -1,8 +1,8 @@
 from uuid import UUID
 
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import CancelledError
 
-from neuronetz_twisted.admission.answers import Code, Figures, Stale
+from neuronetz_twisted.admission.answers import Code, Stale
 from neuronetz_twisted.admission.generation import HEARTBEAT_S
 from neuronetz_twisted.admission.limiter import STOP_S
 from neuronetz_twisted.errors import BudgetExhausted, RateLimited, RedisUnavailable
@@ -15,7 +15,6 @@ from tests.unit.admission.scripted_redis import (
     OK,
     RELEASED,
     UNKNOWN,
-    caller,
     demand,
 )
 from tests.unit.admission.standings import GEN, RUN
@@ -173,38 +172,6 @@ class AdmitTests(LimiterTestCase):
         self.refused(asking, "redis")
         self.refused(self.limiter.admit(demand("d")), "room")
         self.redis.the("release").answer.callback(OK)
-
-
-class CountTests(LimiterTestCase):
-    def count(self) -> Deferred[Figures | Stale]:
-        """Ask for a list."""
-        return Deferred.fromCoroutine(self.limiter.count(caller()))
-
-    def test_counted(self) -> None:
-        """A list has the figures for its header."""
-        self.redis.replies["count"] = [1, *FIGURES]
-        self.assertEqual(self.successResultOf(self.count()), GIVEN.figures)
-        self.redis.replies["count"] = [int(Code.STALE), 8]
-        self.assertEqual(self.successResultOf(self.count()), Stale(8))
-
-    def test_limit(self) -> None:
-        """A full window is a refusal."""
-        self.redis.replies["count"] = [int(Code.RPM), 0, 2, *FIGURES]
-        self.failureResultOf(self.count(), RateLimited)
-
-    def test_unknown(self) -> None:
-        """A tenant that is new to Redis is told to it, once."""
-        self.once("count", UNKNOWN, [1, *FIGURES])
-        self.assertEqual(self.successResultOf(self.count()), GIVEN.figures)
-        self.redis.replies["count"] = UNKNOWN
-        self.refused(self.count(), "lost")
-
-    def test_away(self) -> None:
-        """No answer is no list, and nothing is given back."""
-        asking = self.count()
-        self.redis.the("count").lose()
-        self.refused(asking, "redis")
-        self.assertEqual(self.redis.names(), ["count"])
 
 
 class ExtendTests(LimiterTestCase):

@@ -1,5 +1,5 @@
 from neuronetz_twisted.admission.generation import HEARTBEAT_S
-from neuronetz_twisted.admission.telling import PER_BEAT
+from neuronetz_twisted.admission.telling import BEATS_OF_ENDED, PER_BEAT
 from neuronetz_twisted.ledger import Flushed
 from neuronetz_twisted.seams import RedisReply
 from tests.unit.admission.limiting import OTHER, LimiterTestCase
@@ -152,6 +152,20 @@ class HeartbeatTests(LimiterTestCase):
             self.admit(str(number))
         self.successResultOf(self.limiter._telling.put_back(GEN))
         self.assertEqual([len(call.args) for call in self.redis.calls], [1 + 5 * PER_BEAT, 6])
+
+    def test_ended_calls(self) -> None:
+        """Those that only wait for the ledger are told of rarely, and then with their cost."""
+        self.admit("a")
+        self.admit("b", "U")
+        self.limiter.settle("b", 33)
+        self.redis.calls.clear()
+        self.clock.advance(HEARTBEAT_S)
+        self.assertEqual([call.keys[0] for call in self.redis.calls], ["nz:{T}:bud"])
+        self.clock.pump([HEARTBEAT_S] * (BEATS_OF_ENDED - 2))
+        self.assertEqual(len(self.redis.calls), BEATS_OF_ENDED - 1)
+        self.clock.advance(HEARTBEAT_S)
+        told = [(call.keys[0], call.args[3:]) for call in self.redis.calls[-2:]]
+        self.assertEqual(told, [("nz:{T}:bud", [266, DAY, 1]), ("nz:{U}:bud", [33, DAY, 0])])
 
     def test_failures_are_mended_by_the_next(self) -> None:
         """A heartbeat that was lost, or that Redis does not take, is followed by the next."""

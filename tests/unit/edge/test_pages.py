@@ -10,10 +10,10 @@ from neuronetz_twisted.admission.answers import Used
 from neuronetz_twisted.edge.pages import Pages
 from neuronetz_twisted.errors import LimitsUnavailable
 from neuronetz_twisted.limits import Limits
-from neuronetz_twisted.testing.admission import FakeCatalog, FakeLimiter
+from neuronetz_twisted.testing.admission import DEFAULTS, FakeCatalog, FakeLimiter
 from neuronetz_twisted.testing.audit import FakeUsage
 from neuronetz_twisted.testing.calls import made_model, made_principal
-from tests.unit.edge.house import DEFAULTS, KEY
+from tests.unit.edge.house import KEY
 from tests.unit.edge.surface import SurfaceTestCase, fixed
 
 
