@@ -38,6 +38,7 @@ from neuronetz_twisted.recording import (
     recording,
 )
 from neuronetz_twisted.relay.answer import RelayLimits
+from neuronetz_twisted.relay.leased import LeaseSource
 from neuronetz_twisted.relay.live import LiveCalls
 from neuronetz_twisted.relay.relay import Relay
 from neuronetz_twisted.settlement.minutes import RefusalMinutes

@@ -1,6 +1,7 @@
 """The gate, the stores and the admission scripts on a real server, and through its failures."""
 
 import time
+from typing import Any
 from uuid import UUID, uuid4
 
 from attrs import evolve
@@ -75,7 +76,7 @@ class RedisTestCase(TestCase):
         await until(lambda: gate.up)
         return gate
 
-    def starting(self, target: RedisTarget, **figures: int) -> RedisGate:
+    def starting(self, target: RedisTarget, **figures: Any) -> RedisGate:
         """A gate that was started, and is stopped at the end of the test."""
         gate = RedisGate(reactor, target, **figures)
         gate.startService()
@@ -411,9 +412,9 @@ class LimiterTests(RedisTestCase):
         call.cancel()
         slots = f"nz:{{{who.tenant_id}}}:slots:t"
         looked = await self.limiter.look(caller)
-        while looked.tenant.budget_total != 2:
+        while looked.tenant.total != 2:
             looked = await self.limiter.look(caller)
-        self.assertEqual((looked.tenant.concurrent, looked.tenant.requests), (1, 1))
+        self.assertEqual((looked.tenant.running, looked.tenant.requests), (1, 1))
         self.assertEqual(await self.gate.call(b"ZCARD", slots), 1)
 
     async def test_foreign_answer(self) -> None:

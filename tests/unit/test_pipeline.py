@@ -39,6 +39,7 @@ from neuronetz_twisted.testing.calls import (
     made_request,
 )
 from neuronetz_twisted.testing.identity import FakeKeyStore, FakePrincipalCache, FakeVerifier
+from neuronetz_twisted.testing.leases import FakeLeases
 from neuronetz_twisted.testing.upstream import ScriptedUpstream, chat_final, chat_frame
 from neuronetz_twisted.vocabulary import Ticket
 
@@ -76,7 +77,7 @@ class PipelineTests(SynchronousTestCase):
             ),
             self.upstream,
             self.live,
-            Relay(self.clock, limits),
+            Relay(self.clock, limits, FakeLeases().source),
             Settlement(
                 clock=self.clock,
                 trail=self.trail,

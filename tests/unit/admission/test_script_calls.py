@@ -2,7 +2,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from neuronetz_twisted.admission import script_calls
 from neuronetz_twisted.admission.script_calls import HeldCall
-from neuronetz_twisted.ledger import LedgerLine
+from neuronetz_twisted.ledger import Flushed, LedgerLine
 from tests.unit.admission.scripted_redis import DAY, LINE, caller, demand
 
 BUD, PEND = "nz:{T}:bud", "nz:{T}:pend"
@@ -63,7 +63,7 @@ class ScriptCallsTests(SynchronousTestCase):
         """Ids with their number, and lines of the ledger."""
         line = LedgerLine("k:K", "total", "1970-01-01", 7)
         told = ("t", "day", DAY, 500, "k:K", "total", "1970-01-01", 7)
-        keys, args = script_calls.flushed(Flushed("T", "g", ["a", "b"], [LINE, line])
+        keys, args = script_calls.flushed(Flushed("T", ["a", "b"], [LINE, line]), "g")
         self.assertEqual((keys, args), ((BUD, PEND), ("g", 2, "a", "b", *told)))
         keys, args = script_calls.rebuild("T", "g", [LINE, line])
         self.assertEqual((keys, args), ((BUD, PEND), ("g", *told)))

@@ -29,6 +29,7 @@ from neuronetz_twisted.testing.identity import (
     FakeVerifier,
     made_key,
 )
+from neuronetz_twisted.testing.leases import FakeLeases
 from neuronetz_twisted.testing.upstream import ScriptedUpstream
 
 KEY = made_key(1)
@@ -95,7 +96,7 @@ class House:
             bucket_of=bucket_key,
         )
         limits = RelayLimits(idle_s=IDLE_S, stall_s=STALL_S, max_folded_bytes=10_000)
-        relay = Relay(self.clock, limits)
+        relay = Relay(self.clock, limits, FakeLeases().source)
         proxies = ProxyNames(self.clock, TrustedProxies.parse(["192.0.2.7"]))
         return Doors(
             clock=self.clock,
