@@ -4,6 +4,8 @@ What is asserted beside that Redis answers as the model does not rest on the mod
 used, admitted and run at once.
 """
 
+from itertools import product
+
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, invariant, precondition, rule
 
@@ -24,7 +26,7 @@ from tests.admission_world import (
 
 RATES = st.sampled_from([-1, -1, -1, 12, 5, 2, 0])
 TPM = st.sampled_from([-1, -1, -1, 1000, 300, 30])
-SLOTS = st.sampled_from([-1, -1, -1, 8, 3, 1])
+SLOTS = st.sampled_from([-1, -1, 5, 3, 1])
 BUDGETS = st.sampled_from([-1] * 8 + [3000, 1000, 400, 100, 0])
 LIMITS = st.tuples(RATES, TPM, SLOTS, BUDGETS, BUDGETS, BUDGETS)
 SOMEWHERE = st.integers(0, 10**6)
@@ -36,9 +38,11 @@ class AdmissionMachine(AdmissionWorld):
 
     # What may happen
 
-    @initialize(tenant=LIMITS, key=LIMITS)
-    def limit(self, tenant: tuple[int, ...], key: tuple[int, ...]) -> None:
-        """Limits are set before anybody comes."""
+    @initialize(begin=st.sampled_from([BEGIN_MS, MONTHS_END_MS]), tenant=LIMITS, key=LIMITS)
+    def limit(self, begin: int, tenant: tuple[int, ...], key: tuple[int, ...]) -> None:
+        """A day or a month is about to end; limits are set before anybody comes."""
+        self.at_months_end = begin == MONTHS_END_MS
+        self.wait(begin - self.wall_ms)
         self.change_limits("t", tenant)
         self.change_limits(KEYS[0], key)
 
@@ -171,13 +175,15 @@ class AdmissionMachine(AdmissionWorld):
             self.beat(list(self.running().values()))
 
     @precondition(lambda self: not self.at_months_end)
-    @rule()
-    def months_end(self) -> None:
-        """The month is about to end."""
+    @rule(key=st.sampled_from(KEYS), prompt=st.integers(0, 120), over=st.booleans())
+    def months_end(self, key: str, prompt: int, over: bool) -> None:  # noqa: FBT001 - as above
+        """The month is about to end, and may have ended while a call runs."""
         self.at_months_end = True
         while self.unacknowledged:
             self.flush_again()
         self.wait(MONTHS_END_MS - BEGIN_MS)
+        self.admit_one(0, key, prompt, 60, answer_lost=False)
+        self.wait(1000 if over else 1)
 
     @rule(ms=st.sampled_from([1, 500, 5000, 61_000, 3_600_000]))
     def step_back(self, ms: int) -> None:
@@ -254,8 +260,8 @@ class AdmissionMachine(AdmissionWorld):
     def never_under_counted(self) -> None:
         """Redis' sums are those of its pendings, and no less than what was truly used."""
         known = self.fields()
-        day = day_of(self.wall_ms)
-        for scope in ("t", *KEYS):
+        days = {day_of(self.wall_ms), *(call.day for call in self.calls())}
+        for scope, day in product(("t", *KEYS), days):
             for period, first in periods(day):
                 term = f"{scope}:{period}" + ("" if period == "total" else f":{first}")
                 used = sum(int(known.get(f"{kind}:{term}", 0)) for kind in ("base", "sum"))

@@ -104,6 +104,9 @@ class WindowTests(TenantTestCase):
         tenant.admit("1")
         self.later(20)
         tenant.admit("2")
+        tenant.limits["a"] = (1, -1, -1, -1, -1, -1)
+        self.assertEqual(tenant.admit("3")[:3], [RPM, 1, 61])
+        del tenant.limits["a"]
         self.later(20)
         code, level, wait, *_ = tenant.admit("3")
         self.assertEqual((code, level, wait), (RPM, 0, 21))
