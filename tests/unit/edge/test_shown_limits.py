@@ -1,12 +1,13 @@
 """What a caller reads of his limits, and what is taken from them, through the channel."""
 
+from attrs import evolve
 from twisted.internet.defer import Deferred
 
 from neuronetz_twisted.admission.answers import Code, Figures, Refused
 from neuronetz_twisted.admission.headers import limit_fields, refusal_of
 from neuronetz_twisted.errors import LimitsUnavailable, UpstreamFailed
 from neuronetz_twisted.limits import Limits
-from neuronetz_twisted.testing.admission import FakeLimiter
+from neuronetz_twisted.testing.admission import LEASE, FakeLimiter
 from neuronetz_twisted.testing.http import Answer
 from neuronetz_twisted.testing.upstream import chat_final, chat_frame
 from neuronetz_twisted.vocabulary import Status
@@ -101,6 +102,17 @@ class ShownTests(LimitedTestCase):
         self.house.trail.full = True
         answer = self.answered("GET", "/api/version")
         self.assertEqual((answer.status, shown(answer)), (503, SHOWN))
+
+    def test_shortened_by_the_budget(self) -> None:
+        """Who had said how long reads by his own word that it is less; others do not."""
+        self.limiter.figures = evolve(FIGURES, remaining_budget=4)
+        self.upstream.frames = [chat_final()]
+        long = CHAT[:-1] + b',"max_tokens":60}'
+        for body, ignored in ((long, "max_tokens"), (CHAT, None)):
+            answer = self.answered("POST", "/v1/chat/completions", body)
+            self.assertEqual(answer.headers.get("x-gateway-ignored"), ignored)
+            sent = self.upstream.asked[-1].call.request.body
+            self.assertEqual(sent["options"]["num_predict"], LEASE + 4)
 
     def test_nobody_limited(self) -> None:
         """Where nothing is set there is nothing to show."""
