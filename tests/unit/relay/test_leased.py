@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
+from twisted.web.http_headers import Headers
 
 from neuronetz_twisted.admission.leases import HOLD_S
 from neuronetz_twisted.dialects.native_requests import GENERATE_PATH
@@ -26,6 +27,7 @@ from neuronetz_twisted.relay.answer import RelayLimits
 from neuronetz_twisted.relay.leased import LeaseSource
 from neuronetz_twisted.relay.live import LiveCall, LiveCalls
 from neuronetz_twisted.relay.relay import Relay
+from neuronetz_twisted.testing.agent import ScriptedResponse
 from neuronetz_twisted.testing.audit import FakeSlot
 from neuronetz_twisted.testing.calls import (
     GRANT,
@@ -37,6 +39,7 @@ from neuronetz_twisted.testing.calls import (
 from neuronetz_twisted.testing.identity import FakeKeyStore
 from neuronetz_twisted.testing.leases import FakeLeases
 from neuronetz_twisted.testing.upstream import ScriptedStream, chat_final, chat_frame
+from neuronetz_twisted.upstream.stream import LineStream
 from neuronetz_twisted.vocabulary import End, Outcome, Ticket, Usage
 
 if TYPE_CHECKING:
@@ -367,6 +370,52 @@ class HeldTests(LeasedTestCase):
         self.ended(End.CUT)
         self.assertEqual(self.lines()[-1]["code"], InternalError.code)
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+
+
+class LineStreamTests(LeasedTestCase):
+    """The stream that reads from a real connection."""
+
+    def run_body(self, before: bytes, after: bytes) -> None:
+        """Run an answer whose body is in part there before it begins; then the body ends."""
+        response = ScriptedResponse(200, Headers())
+        stream = LineStream("the backend")
+        response.deliverBody(stream)
+        response.send(before)
+        self.client = RecordingClient()
+        limits = RelayLimits(idle_s=IDLE_S, stall_s=STALL_S, max_folded_bytes=100_000)
+        relaying = Relay(self.clock, limits, self.leases.source)
+        self.running = Deferred.fromCoroutine(
+            relaying.run(stream, self.client, self.live, NativeWriter())
+        )
+        response.send(after)
+        response.finish()
+
+    def test_over_while_held(self) -> None:
+        """A body that has ended is answered whole, once its leases are there."""
+        body = b"\n".join([*frames(0, 15), FINAL])
+        for cut in (0, 5, len(body) - 9, len(body)):
+            for held in (True, False):
+                with self.subTest(cut=cut, held=held):
+                    self.begin()
+                    self.running.cancel()
+                    self.leases.held = held
+                    self.run_body(body[:cut], body[cut:] + b"\n")
+                    if held:
+                        self.assert_read(10)
+                        self.leases.answer()
+                    self.assertIs(self.successResultOf(self.running).end, End.COMPLETE)
+                    self.assertEqual(self.clock.getDelayedCalls(), [])
+                    self.assertEqual(self.said(), list(range(15)))
+
+    def test_lost_while_held(self) -> None:
+        """A body that ended too soon is so for the client behind what it brought."""
+        self.running.cancel()
+        self.run_body(b"\n".join([*frames(0, 15), b""]), b"")
+        self.assertNoResult(self.running)
+        self.leases.answer()
+        self.assertIs(self.successResultOf(self.running).end, End.UPSTREAM_LOST)
+        self.assertEqual(self.said(), list(range(15)))
+        self.assertEqual(self.client.ends, ["break_off"])
 
 
 class TwoReasonsTests(LeasedTestCase):
