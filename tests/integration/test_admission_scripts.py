@@ -1,6 +1,7 @@
 """All scripts of admission on a real server: against a model, in what they touch, and where."""
 
 import re
+import socket
 from collections import Counter
 from uuid import uuid4
 
@@ -99,7 +100,11 @@ class ClusterTests(TestCase):
 
     async def test_all_scripts(self) -> None:
         """Every script runs, for several tenants, and leaves what it should."""
-        server = KillableRedis(extra="cluster-enabled yes\n")
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            bus = free.getsockname()[1]
+        # Without a port of its own every such server on a machine takes the same for its bus.
+        config = f"cluster-enabled yes\nbind 127.0.0.1\ncluster-port {bus}\n"
+        server = KillableRedis(extra=config)
         self.addCleanup(server.clean_up)
         await server.start()
         session = RedisSession(str(server.target().path))
