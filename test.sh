@@ -93,7 +93,8 @@ for part in "${parts[@]}"; do
         tests.integration.test_outages tests.integration.test_floods tests.integration.test_redis \
         tests.integration.test_notify tests.integration.test_postgres_faults \
         tests.integration.test_half_open tests.integration.test_early_answers \
-        tests.integration.test_admission_scripts tests.wire.guided
+        tests.integration.test_admission_scripts tests.integration.test_admission_windows \
+        tests.wire.guided
       ;;
   esac
 done

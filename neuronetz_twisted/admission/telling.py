@@ -31,7 +31,7 @@ _log = Logger()
 BEATS_OF_ENDED = 2000
 """Every so many heartbeats, which is some hours, Redis is told of calls that have ended too."""
 
-PER_BEAT = 500
+PER_BEAT = 200
 """How many calls one heartbeat script is told of: it holds up Redis for all others meanwhile."""
 
 
