@@ -2,7 +2,6 @@
 
 import orjson
 
-from neuronetz_twisted.admission.answers import Used
 from neuronetz_twisted.limits import Limits
 from neuronetz_twisted.testing.upstream import chat_final
 from tests.unit.edge.house import BODY_LIMIT, KEY, MAX_PREDICT, WALL
@@ -265,34 +264,6 @@ class AskingTests(SurfaceTestCase):
         """It is read, never written."""
         answer = self.answered("POST", "/gateway/usage", b"")
         self.assertEqual((answer.status, answer.headers["allow"]), (405, "GET"))
-
-    def test_limits(self) -> None:
-        """The caller sees what holds for his key and his tenant, and what is left of it."""
-        row = self.house.keys.change(
-            KEY[:12],
-            tenant_limits=Limits(tpm=500, budget_month=10_000),
-            key_limits=Limits(rpm=5, max_predict=7),
-        )
-        self.house.identifier.epoch_changed(row.tenant_id, row.epoch)
-        self.house.limiter.used = Used(0, 100, 2, 0, 9_000, 0), Used(2, 0, 0, 0, 0, 0)
-        answer = self.answered("GET", "/gateway/limits")
-        unset = dict.fromkeys(
-            ("rpm", "tpm", "concurrent", "budget_day", "budget_month", "budget_total")
-        )
-        self.assertEqual(
-            answer.json(),
-            {
-                "tenant": unset | {"tpm": 500, "concurrent": 8, "budget_month": 10_000},
-                "key": unset | {"rpm": 5},
-                "max_body_bytes": BODY_LIMIT,
-                "max_predict": 7,
-                "left": {
-                    "tenant": unset | {"tpm": 400, "concurrent": 6, "budget_month": 1000},
-                    "key": unset | {"rpm": 3},
-                },
-            },
-        )
-        self.assertEqual(self.house.sink.outcomes, ["ok"])
 
     def test_client_goes(self) -> None:
         """Whoever goes before the ledger has answered has left."""

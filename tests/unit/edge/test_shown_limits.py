@@ -3,7 +3,7 @@
 from attrs import evolve
 from twisted.internet.defer import Deferred
 
-from neuronetz_twisted.admission.answers import Code, Figures, Refused
+from neuronetz_twisted.admission.answers import Code, Figures, Refused, Used
 from neuronetz_twisted.admission.headers import limit_fields, refusal_of
 from neuronetz_twisted.errors import LimitsUnavailable, UpstreamFailed
 from neuronetz_twisted.limits import Limits
@@ -154,6 +154,34 @@ class ShownTests(LimitedTestCase):
                 self.assertEqual((answer.status, shown(answer)), (503, {}))
                 self.assertIn("retry-after", answer.headers)
                 self.assertIn(b'"limits_unavailable"', answer.body)
+
+    def test_page(self) -> None:
+        """The caller sees what holds for his key and his tenant, and what is left of it."""
+        row = self.house.keys.change(
+            KEY[:12],
+            tenant_limits=Limits(tpm=500, budget_month=10_000),
+            key_limits=Limits(rpm=5, max_predict=7),
+        )
+        self.house.identifier.epoch_changed(row.tenant_id, row.epoch)
+        self.house.limiter.used = Used(0, 100, 2, 0, 9_000, 0), Used(2, 0, 0, 0, 0, 0)
+        answer = self.answered("GET", "/gateway/limits")
+        unset = dict.fromkeys(
+            ("rpm", "tpm", "concurrent", "budget_day", "budget_month", "budget_total")
+        )
+        self.assertEqual(
+            answer.json(),
+            {
+                "tenant": unset | {"tpm": 500, "concurrent": 8, "budget_month": 10_000},
+                "key": unset | {"rpm": 5},
+                "max_body_bytes": BODY_LIMIT,
+                "max_predict": 7,
+                "left": {
+                    "tenant": unset | {"tpm": 400, "concurrent": 6, "budget_month": 1000},
+                    "key": unset | {"rpm": 3},
+                },
+            },
+        )
+        self.assertEqual(self.house.sink.outcomes, ["ok"])
 
 
 class LimitReachedTests(LimitedTestCase):

@@ -3,68 +3,26 @@
 from typing import Any
 from uuid import UUID
 
+from attrs import evolve
 from twisted.internet.defer import Deferred
-from twisted.internet.task import Clock
-from twisted.trial.unittest import SynchronousTestCase
 
-from neuronetz_twisted.admission.estimates import PromptEstimates
-from neuronetz_twisted.audit.refusals import Refusals
 from neuronetz_twisted.errors import AuditUnavailable, InvalidApiKey, NotAllowed
 from neuronetz_twisted.settlement import settle
-from neuronetz_twisted.settlement.settle import LISTS_PER_KEY, PORTION, Settlement
-from neuronetz_twisted.testing.admission import FakeLimiter
-from neuronetz_twisted.testing.audit import FakePrompts, FakeSlot, FakeTrail
+from neuronetz_twisted.settlement.settle import LISTS_PER_KEY, PORTION
+from neuronetz_twisted.testing.audit import FakeSlot
 from neuronetz_twisted.testing.calls import (
+    GRANT,
     REQUEST_ID,
-    RecordingSink,
     made_arrival,
     made_principal,
+    made_request,
     made_ticket,
 )
-from neuronetz_twisted.vocabulary import End, Outcome, Ticket, Usage
+from neuronetz_twisted.vocabulary import BYTES_PER_TOKEN, End, Outcome, Usage
+from tests.unit.settlement.settling import OK, SettlementTestCase
 
 ARRIVAL = made_arrival(route="GET /api/tags", received=1.0)
 KNOWN = made_arrival(route="GET /api/pull", received=1.0, principal=made_principal())
-OK = Outcome(
-    end=End.COMPLETE,
-    word="ok",
-    status=200,
-    usage=Usage(prompt_tokens=3, completion_tokens=2),
-    bytes_sent=9,
-    first_byte_after=0.25,
-    backend="default",
-)
-
-
-class SettlementTestCase(SynchronousTestCase):
-    def setUp(self) -> None:
-        """It is second three."""
-        self.clock = Clock()
-        self.clock.advance(3)
-        self.trail = FakeTrail()
-        self.sink = RecordingSink()
-        self.limiter = FakeLimiter()
-        self.estimates = PromptEstimates()
-        self.prompts = FakePrompts()
-        self.settlement = Settlement(
-            clock=self.clock,
-            trail=self.trail,
-            limiter=self.limiter,
-            estimates=self.estimates,
-            log=self.sink,
-            prompts=self.prompts,
-            bucket_of=lambda address: address.rpartition(".")[0],
-            of_keys=Refusals(per_caller=1),
-            of_strangers=Refusals(per_caller=2),
-        )
-
-    def settled(self, ticket: Ticket, outcome: Outcome = OK) -> dict[str, Any]:
-        """Settle; gives the record in the ticket's slot."""
-        self.settlement.settle(ticket, outcome)
-        slot = ticket.slot
-        assert isinstance(slot, FakeSlot)
-        assert slot.record is not None
-        return slot.record
 
 
 class SettleTests(SettlementTestCase):
@@ -102,6 +60,85 @@ class SettleTests(SettlementTestCase):
         """That of any other key is not."""
         self.settled(made_ticket())
         self.assertEqual(self.prompts.taken, [])
+
+
+class ChargeTests(SettlementTestCase):
+    """What the limiter hears of a call's end (SPEC 7)."""
+
+    USAGE = Usage(prompt_tokens=3, completion_tokens=2)
+
+    def test_each_end(self) -> None:
+        """The cost that the record charges: what was used, of what nobody knows all of it."""
+        for end in End:
+            for usage in (self.USAGE, Usage()):
+                with self.subTest(end=end, usage=usage):
+                    self.setUp()
+                    outcome = Outcome(end=end, word=end.value, status=200, usage=usage)
+                    record = self.settled(made_ticket(), outcome)
+                    used = usage.prompt_tokens + usage.completion_tokens
+                    cost = GRANT.reservation if end is End.FAILED else used
+                    self.assertEqual(self.limiter.settled, {REQUEST_ID: cost})
+                    self.assertEqual(record["charged"], cost)
+                    self.assertEqual(self.limiter.released, [])
+
+    def test_last_reservation(self) -> None:
+        """Of an unknown end all that was reserved last, leases that were drawn among it."""
+        unknown = Outcome(end=End.FAILED, word="unknown", status=500, usage=self.USAGE)
+        for has_budget in (False, True):
+            self.setUp()
+            ticket = evolve(made_ticket(), grant=evolve(GRANT, has_budget=has_budget))
+            ticket.slot.extend(515)
+            ticket.slot.extend(771)
+            self.assertEqual(self.settled(ticket, unknown)["charged"], 771)
+            self.assertEqual(self.limiter.settled, {REQUEST_ID: 771})
+
+    def test_leases_of_a_known_end(self) -> None:
+        """Leases that were not used up cost nothing."""
+        ticket = made_ticket()
+        ticket.slot.extend(771)
+        self.assertEqual(self.settled(ticket)["charged"], 5)
+        self.assertEqual(self.limiter.settled, {REQUEST_ID: 5})
+
+    def test_behind_the_record(self) -> None:
+        """Nobody hears of an end that is not on record."""
+        ticket = made_ticket()
+        self.patch(FakeSlot, "complete", None)
+        self.assertRaises(TypeError, self.settlement.settle, ticket, OK)
+        self.assertEqual((self.limiter.settled, self.sink.events), ({}, []))
+
+    def test_others(self) -> None:
+        """What was not admitted costs nothing."""
+        self.settlement.refused(KNOWN, NotAllowed(why="path"))
+        self.settlement.answered(KNOWN, 7)
+        self.settlement.left(KNOWN)
+        self.assertEqual((self.limiter.settled, self.limiter.released), ({}, []))
+
+
+class EstimateTests(SettlementTestCase):
+    """What a model host counts teaches the estimate of its model's prompts."""
+
+    def ratio(self, *, end: End = End.COMPLETE, estimated: bool = False) -> float:
+        """The bytes that a token is taken for after many answers of one byte a token."""
+        usage = Usage(prompt_tokens=1000, completion_tokens=2, estimated=estimated)
+        outcome = Outcome(end=end, word=end.value, status=200, usage=usage)
+        for _ in range(100):
+            self.settled(made_ticket(request=made_request(prompt_bytes=1000)), outcome)
+        self.assertEqual(self.estimates.ratio("llama3"), BYTES_PER_TOKEN)
+        return self.estimates.ratio("llama3:latest")
+
+    def test_whole(self) -> None:
+        """A whole answer with counts of its own."""
+        self.assertLess(self.ratio(), 1.1)
+
+    def test_estimated(self) -> None:
+        """Not what was only estimated: nobody learns from himself."""
+        self.assertEqual(self.ratio(estimated=True), BYTES_PER_TOKEN)
+
+    def test_not_whole(self) -> None:
+        """Nor from an answer that did not come to its end."""
+        for end in set(End) - {End.COMPLETE}:
+            with self.subTest(end=end):
+                self.assertEqual(self.ratio(end=end), BYTES_PER_TOKEN)
 
 
 class NoteTests(SettlementTestCase):
