@@ -4,8 +4,6 @@ Here and not in `vocabulary.py`, since it is also the form in which operators se
 What follows for a caller from both levels is `admission/allowance.py`.
 """
 
-from collections.abc import Sequence
-
 from attrs import asdict, fields, frozen
 
 
@@ -51,7 +49,7 @@ class Grant:
     asked_predict: int
     has_budget: bool
     day: str
-    fields: Sequence[tuple[bytes, bytes]] = ()
+    fields: tuple[tuple[bytes, bytes], ...] = ()
 
     @property
     def reservation(self) -> int:

@@ -5,26 +5,24 @@ round trip to Redis takes all that the call needs (SPEC 7). Whoever has a ticket
 spool (SPEC 9); whoever gets none gives back what was taken.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from attrs import define, evolve
 
 from neuronetz_twisted.admission.allowance import Allowance, Defaults, allowance_of
 from neuronetz_twisted.admission.answers import Granted, Stale
 from neuronetz_twisted.admission.estimates import PromptEstimates
-from neuronetz_twisted.admission.headers import limit_fields
+from neuronetz_twisted.admission.headers import Fields, limit_fields
 from neuronetz_twisted.admission.identify import Identifier
 from neuronetz_twisted.admission.leases import clamped_predict
 from neuronetz_twisted.admission.limits import Limiter, caller_of
 from neuronetz_twisted.admission.models import canonical_name, may_use
-from neuronetz_twisted.admission.script_calls import Demand
+from neuronetz_twisted.admission.script_calls import Caller, Demand
 from neuronetz_twisted.audit.event import intent_event, record_of
 from neuronetz_twisted.errors import AuthUnavailable, InvalidRequest, LimitsUnavailable, NotAllowed
 from neuronetz_twisted.limits import Grant
 from neuronetz_twisted.seams import AuditTrail, Catalog
 from neuronetz_twisted.vocabulary import Call, ModelInfo, NativeRequest, Principal, Scope, Ticket
-
-Fields = Sequence[tuple[bytes, bytes]]
 
 
 @define(kw_only=True)
@@ -49,16 +47,13 @@ class Admission:
 
         Whoever gets the ticket has to complete its slot and to settle it.
         """
-        principal = call.principal
-        for _ in range(2):
-            model = self._permitted(call, principal)
-            demand = self._demand(call, principal, model)
-            self._check_room()
-            answer = await self._limiter.admit(demand)
-            if isinstance(answer, Granted):
-                return self._ticket(call, principal, model, demand, answer)
-            principal = await self._identifier.reread(principal)
-        raise AuthUnavailable(why="stale")
+        ticket = await self._ticket_of(call, call.principal)
+        if ticket is None:
+            fresh = await self._identifier.reread(call.principal)
+            ticket = await self._ticket_of(call, fresh)
+        if ticket is None:
+            raise AuthUnavailable(why="stale")
+        return ticket
 
     async def counted(self, principal: Principal) -> tuple[Principal, Fields]:
         """Count a list or a page; gives the caller as of now, and what to show him of his limits.
@@ -66,23 +61,37 @@ class Admission:
         Raises `RateLimited`, `LimitsUnavailable` where Redis cannot say, `InvalidApiKey` where the
         key is no longer good.
         """
-        for _ in range(2):
-            answer = await self._limiter.count(caller_of(principal, self._allowance(principal)))
-            if not isinstance(answer, Stale):
-                return principal, limit_fields(answer)
+        answer = await self._limiter.count(self._caller(principal))
+        if isinstance(answer, Stale):
             principal = await self._identifier.reread(principal)
-        raise AuthUnavailable(why="stale")
+            answer = await self._limiter.count(self._caller(principal))
+        if isinstance(answer, Stale):
+            raise AuthUnavailable(why="stale")
+        return principal, limit_fields(answer)
 
     async def fields(self, principal: Principal) -> Fields:
         """What to show a caller who is refused for another reason; nothing where Redis is away."""
         try:
-            looked = await self._limiter.look(caller_of(principal, self._allowance(principal)))
+            looked = await self._limiter.look(self._caller(principal))
         except LimitsUnavailable:
             return ()
         return limit_fields(looked.figures)
 
     def _allowance(self, principal: Principal) -> Allowance:
         return allowance_of(principal, self._defaults)
+
+    def _caller(self, principal: Principal) -> Caller:
+        return caller_of(principal, self._allowance(principal))
+
+    async def _ticket_of(self, call: Call, principal: Principal) -> Ticket | None:
+        """The ticket of a caller, or None where his tenant has changed since he was read."""
+        model = self._permitted(call, principal)
+        demand = self._demand(call, principal, model)
+        self._check_room()
+        answer = await self._limiter.admit(demand)
+        if isinstance(answer, Stale):
+            return None
+        return self._ticket(call, principal, model, demand, answer)
 
     def _permitted(self, call: Call, principal: Principal) -> ModelInfo:
         if call.scope not in principal.scopes:

@@ -4,6 +4,8 @@ Two families, since clients know the one or the other: `X-RateLimit-*`, as OpenA
 the pair of the IETF's draft (draft-ietf-httpapi-ratelimit-headers-10), a list of named policies.
 """
 
+from functools import lru_cache
+
 from neuronetz_twisted.admission.answers import LIMITS, Code, Figures, Refused
 from neuronetz_twisted.errors import BudgetExhausted, RateLimited
 
@@ -21,28 +23,41 @@ def limit_fields(figures: Figures, waits: tuple[Code, int] | None = None) -> Fie
 
     `waits` names the window that is full, and in how many seconds it has room again.
     """
-    rows = (
-        (b"Requests", b"rpm", Code.RPM, figures.limit_requests, figures.remaining_requests),
-        (b"Tokens", b"tpm", Code.TPM, figures.limit_tokens, figures.remaining_tokens),
-    )
-    fields: list[tuple[bytes, bytes]] = []
-    policies, states = [], []
-    for name, policy, code, limit, remaining in rows:
-        if limit < 0:
-            continue
-        left = max(0, remaining)
-        fields.append((b"X-RateLimit-Limit-" + name, b"%d" % limit))
-        fields.append((b"X-RateLimit-Remaining-" + name, b"%d" % left))
-        policies.append(b'"%b";q=%d;w=%d' % (policy, limit, WINDOW_S))
-        reset = b";t=%d" % waits[1] if waits is not None and waits[0] is code else b""
-        states.append(b'"%b";r=%d%b' % (policy, left, reset))
+    requests, tokens = figures.limit_requests, figures.limit_tokens
+    fields = list(_limits(requests, tokens))
+    states = []
+    for name, policy, code, limit, remaining in (
+        (b"X-RateLimit-Remaining-Requests", b"rpm", Code.RPM, requests, figures.remaining_requests),
+        (b"X-RateLimit-Remaining-Tokens", b"tpm", Code.TPM, tokens, figures.remaining_tokens),
+    ):
+        if limit >= 0:
+            left = b"%d" % max(0, remaining)
+            fields.append((name, left))
+            reset = b";t=%d" % waits[1] if waits is not None and waits[0] is code else b""
+            states.append(b'"%b";r=%b%b' % (policy, left, reset))
+    if states:
+        fields.append((b"RateLimit", b", ".join(states)))
     if figures.period is not None:
-        left = max(0, figures.remaining_budget)
-        fields.append((b"X-Budget-Period", figures.period.encode("ascii")))
-        fields.append((b"X-Budget-Tokens-Remaining", b"%d" % left))
+        left = b"%d" % max(0, figures.remaining_budget)
+        fields += (
+            (b"X-Budget-Period", figures.period.encode("ascii")),
+            (b"X-Budget-Tokens-Remaining", left),
+        )
+    return tuple(fields)
+
+
+# Most answers are to callers with the same few limits.
+@lru_cache(maxsize=1024)
+def _limits(requests: int, tokens: int) -> Fields:
+    """The lines that say what the limits are."""
+    fields: list[tuple[bytes, bytes]] = []
+    policies = []
+    for name, policy, limit in ((b"Requests", b"rpm", requests), (b"Tokens", b"tpm", tokens)):
+        if limit >= 0:
+            fields.append((b"X-RateLimit-Limit-" + name, b"%d" % limit))
+            policies.append(b'"%b";q=%d;w=%d' % (policy, limit, WINDOW_S))
     if policies:
         fields.append((b"RateLimit-Policy", b", ".join(policies)))
-        fields.append((b"RateLimit", b", ".join(states)))
     return tuple(fields)
 
 

@@ -178,7 +178,9 @@ class Limiter(Service):
             answer = await self._ask(tenant, ask)
         if not isinstance(answer, Extended):
             raise LimitsUnavailable(why="lost")
-        call.tokens = max(call.tokens, answer.total)
+        if not call.is_settled:
+            # An answer that came after the call's end must not raise what that has cost.
+            call.tokens = max(call.tokens, answer.total)
         return answer.total
 
     def settle(self, request_id: str, cost: int) -> None:

@@ -179,17 +179,19 @@ class Doors:
     ) -> None:
         visit = self._arrive(request)
         try:
-            if not exempt:
-                self.trail.check()
-            await self._identify(visit)
-            _check_method(request, methods)
-            await handle(visit)
-        except Refusal as refusal:
-            self.settlement.refused(visit.arrival, refusal)
-            await self._show_limits(visit, refusal)
-            visit.answer.refuse(refusal)
-        except CancelledError:
-            self._cancelled(visit)
+            try:
+                if not exempt:
+                    self.trail.check()
+                await self._identify(visit)
+                _check_method(request, methods)
+                await handle(visit)
+            except Refusal as refusal:
+                self.settlement.refused(visit.arrival, refusal)
+                visit.keep_record()
+                await self._show_limits(visit, refusal)
+                visit.answer.refuse(refusal)
+            except CancelledError:
+                self._cancelled(visit)
         except Exception:  # noqa: BLE001 - the edge's outermost wall
             _log.failure("a request failed", request_id=visit.arrival.id)
             visit.answer.refuse(InternalError())
@@ -215,16 +217,16 @@ class Doors:
     async def _counted(self, visit: Visit) -> Principal:
         """The caller as of now, whose list or page is counted."""
         current, fields = await self.admission.counted(visit.principal)
-        visit.answer.headers.update(fields)
+        visit.show(fields)
         return current
 
     async def _show_limits(self, visit: Visit, refusal: Refusal) -> None:
         """Put into a refusal what every answer to a known caller shows (SPEC 7)."""
         who = visit.arrival.principal
-        if who is None or refusal.fields or isinstance(refusal, _SHOWS_NOTHING):
+        if who is None or visit.shows or refusal.fields or isinstance(refusal, _SHOWS_NOTHING):
             return
         try:
-            visit.answer.headers.update(await self.admission.fields(who))
+            visit.show(await self.admission.fields(who))
         except CancelledError:
             # It is on record, and refused without them: the client has gone, or the gateway stops.
             return

@@ -2,6 +2,7 @@
 
 from attrs import define
 
+from neuronetz_twisted.admission.headers import Fields
 from neuronetz_twisted.dialects.fields import ignored_header
 from neuronetz_twisted.edge.answers import HttpAnswer
 from neuronetz_twisted.edge.request import GatewayRequest
@@ -17,6 +18,7 @@ class Visit:
     answer: HttpAnswer
     arrival: Arrival
     is_on_record: bool = False
+    shows: bool = False
 
     def keep_record(self) -> None:
         """Note that the request has its record, or will have it, wherever it ends."""
@@ -25,8 +27,13 @@ class Visit:
     def admitted(self, ticket: Ticket) -> None:
         """Note a call's admission: its record is kept from now on, its limits are shown."""
         self.keep_record()
-        self.answer.headers.update(ticket.grant.fields)
+        self.show(ticket.grant.fields)
         self.name_ignored(ticket.call.request)
+
+    def show(self, fields: Fields) -> None:
+        """Show the caller what he has left of his limits."""
+        self.shows = True
+        self.answer.headers.update(fields)
 
     def name_ignored(self, native: NativeRequest) -> None:
         """Tell the client which of his fields were dropped or lowered (SPEC 4)."""

@@ -8,6 +8,7 @@ from neuronetz_twisted.admission.limiter import STOP_S
 from neuronetz_twisted.errors import BudgetExhausted, RateLimited, RedisUnavailable
 from tests.unit.admission.limiting import GIVEN, OTHER, LimiterTestCase
 from tests.unit.admission.scripted_redis import (
+    DAY,
     FIGURES,
     GONE,
     GRANTED,
@@ -175,6 +176,18 @@ class AdmitTests(LimiterTestCase):
 
 
 class ExtendTests(LimiterTestCase):
+    def test_extended_too_late(self) -> None:
+        """A lease that is granted after the call's end raises nothing of what that has cost."""
+        self.admit()
+        drawing = self.extend()
+        self.limiter.settle("id", 33)
+        self.redis.the("extend").answer.callback([1, 522])
+        self.assertEqual(self.successResultOf(drawing), 522)
+        self.redis.replies["heartbeat"] = OK
+        self.standing.connected(OTHER)
+        self.clock.advance(0.2)
+        self.assertEqual(self.redis.the("heartbeat").args[3:], [33, DAY, 0])
+
     def test_extended(self) -> None:
         """What the call has in all is kept for its heartbeats."""
         self.admit()
