@@ -252,7 +252,12 @@ class Stack:
             process.kill()
 
 
-_PASSED_ON = ("GATEWAY_PG_BIN", "GATEWAY_REDIS_SERVER", "COVERAGE_PROCESS_START")
+_PASSED_ON = (
+    "GATEWAY_PG_BIN",
+    "GATEWAY_REDIS_SERVER",
+    "COVERAGE_PROCESS_START",
+    "PYTHONPATH",
+)
 
 
 @cache

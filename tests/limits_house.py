@@ -1,0 +1,211 @@
+"""Gateways that share Redis, PostgreSQL and one mock, for tests of what limits promise (SPEC 7).
+
+    house = shared_house()                    two gateways and their servers, for many tests
+    house = own_house(self, gateways=4)       of this test's own: servers and gateways may be killed
+    key = house.new_key(Limits(rpm=60))       a key whose tenant has these limits
+    house.crowd(key, 500, "hi [[n=1]]")       so many clients at once, spread over the gateways
+
+Each gateway has a state directory of its own, so what they agree on they agree on in Redis.
+"""
+
+import atexit
+import secrets
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from attrs import define, field
+from sqlalchemy import Connection
+from twisted.trial.unittest import SynchronousTestCase
+
+from neuronetz_twisted.limits import NOTHING_SET, Limits
+from neuronetz_twisted.redis_target import parse_redis_url
+from neuronetz_twisted.stores.engine import service_engine
+from neuronetz_twisted.stores.limit_queries import set_key_limits, set_tenant_limits
+from neuronetz_twisted.stores.operator_queries import list_keys, list_tenants
+from tests.crowd import Crowd
+from tests.gateway import Mock, Stack, marker, shared_stack
+from tests.http_client import Answer, ask, chat, request_bytes
+from tests.records import House, recording_house
+from tests.script_session import RedisSession
+
+ROOM = {"OLLAMA_MAX_CONNECTIONS": "1000"}
+"""No call waits for a place at the model host, so that only limits hold calls back."""
+
+FLUSHED_S = 20.0
+
+
+@define(eq=False)
+class LimitsHouse:
+    """Some gateways on one Redis, one PostgreSQL and one mock; the first has their URLs."""
+
+    stacks: list[Stack]
+    records: House | None = None
+    _number: int = field(default=0)
+
+    @property
+    def mock(self) -> Mock:
+        """The model host of all."""
+        return self.stacks[0].mock
+
+    def beside(self, **settings: str) -> Stack:
+        """Start one more gateway, with a state directory of its own."""
+        first = self.stacks[0]
+        home = Path(tempfile.mkdtemp(prefix="nz", dir=first.home))
+        shared = {
+            "DATABASE_URL": str(first.urls.database_url),
+            "DATABASE_ADMIN_URL": str(first.urls.database_admin_url),
+            "REDIS_URL": str(first.urls.redis_url),
+        }
+        stack = Stack(home, first.mock, {**first.settings, **shared, **settings})
+        self.stacks.append(stack)
+        stack.start()
+        return stack
+
+    def remove(self, stack: Stack) -> None:
+        """End one gateway that was started beside."""
+        self.stacks.remove(stack)
+        if stack.gateway.runs():
+            stack.gateway.end()
+
+    def end(self) -> None:
+        """End all gateways but the first."""
+        for stack in self.stacks[1:]:
+            self.remove(stack)
+
+    def new_key(self, tenant: Limits, key: Limits = NOTHING_SET) -> str:
+        """A key with a tenant of its own that has these limits, and no others."""
+        made = self.stacks[0].new_key()
+        with self._database() as connection:
+            owner = next(t for t in list_tenants(connection) if t.name == tenant_of(made))
+            set_tenant_limits(connection, owner.id, tenant.as_row())
+            if key != NOTHING_SET:
+                (found,) = list_keys(connection, tenant=owner.name)
+                set_key_limits(connection, found.id, key.as_row())
+        return made
+
+    @contextmanager
+    def _database(self) -> Iterator[Connection]:
+        engine = service_engine(str(self.stacks[0].urls.database_url), application_name="test")
+        with engine.begin() as connection:
+            yield connection
+        engine.dispose()
+
+    @contextmanager
+    def redis(self) -> Iterator[RedisSession]:
+        """A connection of the test's own to the Redis of all."""
+        target = parse_redis_url(str(self.stacks[0].urls.redis_url))
+        session = RedisSession(str(target.path), target.password)
+        try:
+            yield session
+        finally:
+            session.close()
+
+    def crowd(
+        self,
+        key: str,
+        count: int,
+        prompt: str,
+        *,
+        stacks: Sequence[Stack] = (),
+        path: str = "/api/chat",
+        **fields: object,
+    ) -> Crowd:
+        """So many clients with the same call, each at the next gateway, to be entered."""
+        targets = stacks or self.stacks
+        calls = []
+        for number in range(count):
+            request = call_bytes(key, prompt, path=path, **fields)
+            calls.append((targets[number % len(targets)].port, request))
+        return Crowd(calls)
+
+    def greet(self, key: str, stack: Stack | None = None, prompt: str = "hi [[n=1]]") -> Answer:
+        """One call that reaches the model host."""
+        return ask((stack or self.stacks[0]).port, "POST", "/api/chat", chat(prompt), key=key)
+
+    def limits(self, key: str, stack: Stack | None = None) -> Any:
+        """`GET /gateway/limits`."""
+        return ask((stack or self.stacks[0]).port, "GET", "/gateway/limits", key=key).json()
+
+    def entries(self, word: str) -> list[dict[str, Any]]:
+        """What the mock saw of all calls whose prompt holds a word."""
+        return [entry for entry in self.mock.seen() if word in str(entry["body"])]
+
+    def ledger(self, key: str, period: str = "total") -> int:
+        """The tokens that the ledger has for the tenant of a key."""
+        ((found,),) = self.stacks[0].administer(_LEDGER, tenant_of(key), period)
+        return int(found)
+
+    def rows(self, word: str) -> list[tuple[Any, ...]]:
+        """Outcome, prompt and completion tokens and charge of each call of a crowd."""
+        return self.stacks[0].administer(_ROWS, f"{word}%")
+
+
+_LEDGER = """
+    SELECT coalesce(sum(u.tokens), 0)::bigint FROM gateway.budget_usage u
+    JOIN gateway.tenants t ON t.id = u.scope_id
+    WHERE u.scope_kind = 'tenant' AND t.name = %s AND u.period = %s
+"""
+_ROWS = """
+    SELECT outcome, prompt_tokens, completion_tokens, charged
+    FROM gateway.audit_log WHERE client_id LIKE %s
+"""
+
+
+def tenant_of(key: str) -> str:
+    """The name of the tenant of a key that was made here."""
+    return f"tenant-{key[:12]}"
+
+
+def call_bytes(key: str, prompt: str, *, path: str = "/api/chat", **fields: object) -> bytes:
+    """One call; the first word of its prompt, made one of its own, is its client's id."""
+    word, _, rest = prompt.partition(" ")
+    own = f"{word}-{secrets.token_hex(6)}"
+    text = f"{own} {rest}"
+    body: dict[str, object] = chat(text, **fields)
+    if path == "/api/generate":
+        body = {"model": body["model"], "prompt": text, **fields}
+    if path == "/v1/chat/completions":
+        body = {"stream": True, **body}
+    return request_bytes("POST", path, body, key=key, headers={"X-Request-ID": own})
+
+
+def most_at_once(entries: Iterable[dict[str, Any]]) -> int:
+    """How many requests the mock had open at the same time."""
+    changes = []
+    for entry in entries:
+        changes.append((entry["received_at"], 1))
+        if entry["closed_at"] is not None:
+            changes.append((entry["closed_at"], -1))
+    most = now = 0
+    for _, change in sorted(changes):
+        now += change
+        most = max(most, now)
+    return most
+
+
+@cache
+def shared_house() -> LimitsHouse:
+    """Two gateways and their servers, for the tests of this process; ends with it."""
+    house = LimitsHouse([shared_stack(**ROOM)])
+    atexit.register(house.end)
+    house.beside()
+    return house
+
+
+def own_house(case: SynchronousTestCase, gateways: int = 1, **settings: str) -> LimitsHouse:
+    """A house of this test's own whose servers outlive its gateways, ended with the test."""
+    records = recording_house(case, **{**ROOM, **settings})
+    house = LimitsHouse([records.stack], records)
+    case.addCleanup(house.end)
+    for _ in range(gateways - 1):
+        house.beside()
+    return house
+
+
+def new_word() -> str:
+    """A word that is in the prompts of one crowd, and begins the client ids of its calls."""
+    return marker()
