@@ -17,7 +17,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from attrs import define, field
+from attrs import define, frozen
 from sqlalchemy import Connection
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -38,13 +38,22 @@ ROOM = {"OLLAMA_MAX_CONNECTIONS": "1000"}
 FLUSHED_S = 20.0
 
 
+@frozen
+class Charge:
+    """The record of one call, as far as limits are concerned."""
+
+    client_id: str
+    outcome: str
+    completion_tokens: int
+    charged: int
+
+
 @define(eq=False)
 class LimitsHouse:
     """Some gateways on one Redis, one PostgreSQL and one mock; the first has their URLs."""
 
     stacks: list[Stack]
     records: House | None = None
-    _number: int = field(default=0)
 
     @property
     def mock(self) -> Mock:
@@ -131,17 +140,22 @@ class LimitsHouse:
         return ask((stack or self.stacks[0]).port, "GET", "/gateway/limits", key=key).json()
 
     def entries(self, word: str) -> list[dict[str, Any]]:
-        """What the mock saw of all calls whose prompt holds a word."""
-        return [entry for entry in self.mock.seen() if word in str(entry["body"])]
+        """What the mock saw of a crowd's calls; the word of each is its `word`."""
+        found = []
+        for entry in self.mock.seen():
+            text = str(entry["body"])
+            if (start := text.find(word)) >= 0:
+                found.append({**entry, "word": text[start:].split(maxsplit=1)[0]})
+        return found
 
     def ledger(self, key: str, period: str = "total") -> int:
         """The tokens that the ledger has for the tenant of a key."""
         ((found,),) = self.stacks[0].administer(_LEDGER, tenant_of(key), period)
         return int(found)
 
-    def rows(self, word: str) -> list[tuple[Any, ...]]:
-        """Outcome, prompt and completion tokens and charge of each call of a crowd."""
-        return self.stacks[0].administer(_ROWS, f"{word}%")
+    def charges(self, word: str) -> list[Charge]:
+        """The records of a crowd's calls that were admitted, as far as they are written."""
+        return [Charge(*row) for row in self.stacks[0].administer(_CHARGES, f"{word}-%")]
 
 
 _LEDGER = """
@@ -149,9 +163,9 @@ _LEDGER = """
     JOIN gateway.tenants t ON t.id = u.scope_id
     WHERE u.scope_kind = 'tenant' AND t.name = %s AND u.period = %s
 """
-_ROWS = """
-    SELECT outcome, prompt_tokens, completion_tokens, charged
-    FROM gateway.audit_log WHERE client_id LIKE %s
+_CHARGES = """
+    SELECT client_id, outcome, completion_tokens, charged FROM gateway.audit_log
+    WHERE client_id LIKE %s AND outcome NOT LIKE 'refused:%%'
 """
 
 
@@ -190,7 +204,7 @@ def most_at_once(entries: Iterable[dict[str, Any]]) -> int:
 @cache
 def shared_house() -> LimitsHouse:
     """Two gateways and their servers, for the tests of this process; ends with it."""
-    house = LimitsHouse([shared_stack(**ROOM)])
+    house = LimitsHouse([shared_stack(**ROOM, TOKEN_LEASE="16")])
     atexit.register(house.end)
     house.beside()
     return house
