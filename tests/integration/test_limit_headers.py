@@ -41,15 +41,15 @@ class HeaderTests(SynchronousTestCase):
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         return ask(self.port, method, path, body, key=self.key, headers=named)
 
-    def shows(self, answer: Answer, status: int) -> None:
-        """An answer of this status that says all of what is left."""
+    def shows(self, answer: Answer, status: int, rpm: int = 1000) -> None:
+        """An answer of this status that says all of what is left; lists have ten times the rpm."""
         self.assertEqual(answer.status, status, answer.body)
         self.assertEqual((RATES | BUDGET) - set(answer.headers), set(), f"{status}")
-        self.assertEqual(answer.headers["x-ratelimit-limit-requests"], "1000")
+        self.assertEqual(answer.headers["x-ratelimit-limit-requests"], str(rpm))
         self.assertEqual(answer.headers["x-ratelimit-limit-tokens"], "100000")
         self.assertEqual(answer.headers["x-budget-period"], "day")
         self.assertTrue(0 < int(answer.headers["x-budget-tokens-remaining"]) <= 50_000)
-        policy = '"rpm";q=1000;w=60, "tpm";q=100000;w=60'
+        policy = f'"rpm";q={rpm};w=60, "tpm";q=100000;w=60'
         self.assertEqual(answer.headers["ratelimit-policy"], policy)
 
     def test_answers(self) -> None:
@@ -66,12 +66,14 @@ class HeaderTests(SynchronousTestCase):
         self.shows(self.ask("POST", "/api/generate", prompt), 200)
 
     def test_lists(self) -> None:
-        """Lists and pages show what is left for calls, and take nothing of it."""
-        for path in ("/api/tags", "/api/version", MODELS, "/gateway/usage", "/gateway/limits"):
+        """Lists and pages show their own window, and take nothing of that of calls."""
+        paths = ("/api/tags", "/api/version", MODELS, "/gateway/usage", "/gateway/limits")
+        for place, path in enumerate(paths):
             answer = self.ask("GET", path)
-            self.shows(answer, 200)
-            self.assertEqual(answer.headers["x-ratelimit-remaining-requests"], "1000", path)
-        self.shows(self.ask("POST", "/api/show", {"model": MODEL}), 200)
+            self.shows(answer, 200, 10_000)
+            self.assertEqual(answer.headers["x-ratelimit-remaining-requests"], str(9999 - place))
+        self.shows(self.ask("POST", "/api/show", {"model": MODEL}), 200, 10_000)
+        self.assertEqual(self.house.limits(self.key)["left"]["tenant"]["rpm"], 1000)
 
     def test_refusals(self) -> None:
         """Every refusal of a call whose key is known shows them too, and takes nothing."""
@@ -80,7 +82,7 @@ class HeaderTests(SynchronousTestCase):
             self.shows(self.ask("POST", path, chat("hi", model="no-such-model")), 403)
             self.shows(self.ask("GET", path), 405)
             self.shows(self.ask("POST", path, chat("x" * 5000)), 413)
-            self.shows(self.ask("POST", path, chat("hi"), Content_Type="text/plain"), 415)
+            self.shows(self.ask("POST", path, chat("hi"), Content_Encoding="gzip"), 415)
         self.shows(self.ask("POST", "/api/pull", {"model": MODEL}), 403)
         self.shows(self.ask("GET", f"{MODELS}/no-such-model"), 403)
         left = self.house.limits(self.key)["left"]["tenant"]
