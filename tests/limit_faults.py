@@ -10,7 +10,7 @@ from pathlib import Path
 from threading import Event, Thread
 from typing import Any, Self
 
-from attrs import define, field
+from attrs import define, field, frozen
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.figures import within
@@ -26,6 +26,8 @@ HUNG_S = within(0.5)
 BACK_S = within(3.0)
 QUARANTINE_S = 12.0
 HELD_S = 10.0
+LEASE = 32
+"""The largest that a house of these tests has."""
 
 _PAUSE_S = 0.1
 
@@ -110,14 +112,21 @@ def snapshot(case: SynchronousTestCase, house: LimitsHouse) -> None:
     case.addCleanup(Path(os.fsdecode(folder), os.fsdecode(name)).unlink, missing_ok=True)
 
 
-def hold_through(
-    case: SynchronousTestCase,
-    house: LimitsHouse,
-    fault: Callable[[LimitsHouse], None],
-    *,
-    is_old_copy: bool = False,
-    quarantine_s: float = 0.0,
-) -> None:
+@frozen(kw_only=True)
+class Loss:
+    """One way to lose what Redis has, and what it may cost.
+
+    `is_old_copy`: Redis begins again with a copy from before anything was spent. Nobody is admitted
+    for `quarantine_s` seconds. Streams run on for `streams_s` seconds.
+    """
+
+    fault: Callable[[LimitsHouse], None]
+    is_old_copy: bool = False
+    quarantine_s: float = 0.0
+    streams_s: float = 4.0
+
+
+def hold_through(case: SynchronousTestCase, house: LimitsHouse, loss: Loss) -> None:
     """A budget is what the ledger says it is, before and behind a fault, and never more is spent.
 
     Some of it is spent and in the ledger, some is pending for a stream that runs on.
@@ -125,7 +134,7 @@ def hold_through(
     budget, word = 1000, new_word()
     key = house.new_key(many(budget_total=budget, concurrent=20))
     warm(house, key)
-    if is_old_copy:
+    if loss.is_old_copy:
         snapshot(case, house)
     stacks = house.stacks
     with house.crowd(key, 10, f"{word} [[n=20]]") as spenders:
@@ -133,47 +142,58 @@ def hold_through(
     case.assertEqual(spenders.statuses(), {200: 10})
     eventually(lambda: len(house.charges(word)) == 10)
     spent = house.ledger(key)
-    with house.crowd(key, 2, f"{word} [[n=250 delay=50ms]]") as streams:
+    with house.crowd(key, 2, f"{word} [[n={int(loss.streams_s * 20)} delay=50ms]]") as streams:
         eventually(lambda: all(call.frames for call in streams.calls))
         with Asker(house, key, stacks[-1]) as asker:
-            fault(house)
+            loss.fault(house)
             struck = time.monotonic()
             eventually(
                 lambda: any(at > struck and answer.status == 200 for at, answer in asker.answers),
-                quarantine_s + BACK_S + 10,
+                loss.quarantine_s + BACK_S + 10,
             )
         back = next(at for at, answer in asker.answers if at > struck and answer.status == 200)
         tell(
-            f"{fault.__name__}{', an old copy' if is_old_copy else ''}: "
+            f"{loss.fault.__name__}{', an old copy' if loss.is_old_copy else ''}: "
             f"{len(asker.refused())} of {len(asker.answers)} refused, slowest in "
             f"{asker.slowest():.3f} s, back after {back - struck:.1f} s"
         )
         case.assertTrue(asker.slowest() < REFUSED_S, f"{asker.slowest()} s")
-        case.assertTrue(back - struck < quarantine_s + BACK_S, f"back after {back - struck} s")
+        case.assertTrue(back - struck < loss.quarantine_s + BACK_S, f"back after {back - struck} s")
         running = sum(call.frames for call in streams.calls)
         free = left(house, key, "budget_total")
         case.assertTrue(free <= budget - spent - running, f"{free} left of {budget}, {spent} spent")
         streams.wait(60)
+    ended = [call.last for call in streams.calls if not call.is_whole]
+    tell(f"{len(ended)} of {len(streams.calls)} streams ended without a lease")
+    case.assertEqual({last["code"] for last in ended} - {"limits_unavailable"}, set())
+    case.assertTrue(loss.quarantine_s or not ended, "a stream was ended")
     hold_rest(case, house, key, budget)
 
 
 def hold_rest(case: SynchronousTestCase, house: LimitsHouse, key: str, budget: int) -> None:
-    """What is left of a budget can be spent to its end and no further."""
-    word = new_word()
-    statuses = {200}
+    """What is left of a budget can be spent to its end, and by a lease for each cut no further."""
+    word, cut, statuses = new_word(), 0, {200}
     while 200 in statuses:
-        with house.crowd(key, 6, f"{word} [[n=100]]") as crowd:
+        with house.crowd(key, 6, f"{word} [[n=100 delay=2ms]]") as crowd:
             crowd.wait()
         statuses = set(crowd.statuses())
+        cut += sum("gateway_cut" in call.last for call in crowd.calls)
         hold_refusals(
             case, [call for call in crowd.calls if call.status != 200], "budget_exhausted", "total"
         )
         time.sleep(_PAUSE_S)
     # Prompts are estimated with a little more than they have, so a few tokens may stay.
     eventually(lambda: house.ledger(key) >= budget - 50)
-    eventually(lambda: left(house, key, "budget_total") == max(0, budget - house.ledger(key)))
-    tell(f"budget {budget}, ledger {house.ledger(key)}")
-    case.assertTrue(house.ledger(key) <= budget, str(house.ledger(key)))
+    eventually(lambda: left(house, key, "budget_total") == 0)
+    spent = settled_ledger(house, key)
+    tell(f"budget {budget}, ledger {spent}, {cut} streams cut")
+    case.assertTrue(spent <= budget + cut * LEASE, f"{spent} spent, {cut} cut")
+
+
+def settled_ledger(house: LimitsHouse, key: str) -> int:
+    """What the ledger has once nothing of the tenant is pending any more."""
+    eventually(lambda: not house.pending(key), 20)
+    return house.ledger(key)
 
 
 def hold_frozen(case: SynchronousTestCase, house: LimitsHouse, frozen_s: float) -> None:

@@ -1,6 +1,7 @@
 """Gateways that share Redis, PostgreSQL and one mock, for tests of what limits promise (SPEC 7).
 
     house = shared_house()                    two gateways and their servers, for many tests
+    house = lone_house()                      one gateway and its servers, for many tests
     house = own_house(self, gateways=4)       of this test's own: servers and gateways may be killed
     key = house.new_key(Limits(rpm=60))       a key whose tenant has these limits
     house.crowd(key, 500, "hi [[n=1]]")       so many clients at once, spread over the gateways
@@ -153,6 +154,19 @@ class LimitsHouse:
         ((found,),) = self.stacks[0].administer(_LEDGER, tenant_of(key), period)
         return int(found)
 
+    def tenant_id(self, key: str) -> str:
+        """The id of a key's tenant."""
+        find = "SELECT id::text FROM gateway.tenants WHERE name = %s"
+        ((found,),) = self.stacks[0].administer(find, tenant_of(key))
+        return str(found)
+
+    def pending(self, key: str) -> list[bytes]:
+        """The calls of a key's tenant that Redis counts beside the ledger."""
+        with self.redis() as redis:
+            fields = redis.call("HGETALL", f"nz:{{{self.tenant_id(key)}}}:bud")
+        pairs = zip(fields[::2], fields[1::2], strict=True)
+        return [text for name, text in pairs if name.startswith(b"p:") and text[:1] != b"x"]
+
     def charges(self, word: str) -> list[Charge]:
         """The records of a crowd's calls that were admitted, as far as they are written."""
         return [Charge(*row) for row in self.stacks[0].administer(_CHARGES, f"{word}-%")]
@@ -208,6 +222,12 @@ def shared_house() -> LimitsHouse:
     atexit.register(house.end)
     house.beside()
     return house
+
+
+@cache
+def lone_house() -> LimitsHouse:
+    """One gateway that has its servers alone: what Redis lost is there again without a wait."""
+    return LimitsHouse([shared_stack(**ROOM, TOKEN_LEASE="32")])
 
 
 def own_house(case: SynchronousTestCase, gateways: int = 1, **settings: str) -> LimitsHouse:

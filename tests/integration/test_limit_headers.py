@@ -212,11 +212,8 @@ class TripTests(SynchronousTestCase):
         key = house.new_key(many(budget_total=10**6))
         warm(house, key)
         self.assertEqual(house.greet(key).status, 200)
-        ((tenant,),) = house.stacks[0].administer(
-            "SELECT id::text FROM gateway.tenants WHERE name = %s", tenant_of(key)
-        )
         for _ in range(10):
-            commands, asked_at = self.watched(key, str(tenant))
+            commands, asked_at = self.watched(key, house.tenant_id(key))
             before = [command for at, command in commands if at < asked_at]
             admit = f'"EVALSHA" "{SCRIPTS.admit.digest}"'
             self.assertEqual([command[: len(admit)] for command in before], [admit])
