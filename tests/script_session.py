@@ -184,7 +184,18 @@ class TenantScripts:
 
     def settle(self, call_id: str, key: str, cost: int) -> list[int]:
         """Say what a call cost."""
-        return self.run(self.scripts.settle, self.six(key), (call_id, self.gen, cost))
+        return self.settle_all([(call_id, key, cost)])
+
+    def settle_all(self, calls: Sequence[tuple[str, str, int]]) -> list[int]:
+        """Say what calls cost: id, key and cost of each."""
+        names = sorted({key for _, key, _ in calls})
+        keys = [*self.two(), self.key("win:t"), self.key("slots:t")]
+        for name in names:
+            keys += (self.key(f"win:k:{name}"), self.key(f"slots:k:{name}"))
+        args: list[RedisArgument] = [self.gen]
+        for call_id, key, cost in calls:
+            args += (call_id, names.index(key) + 1, cost)
+        return self.run(self.scripts.settle, keys, args)
 
     def release(self, call_id: str, key: str) -> list[int]:
         """Give an admission back."""

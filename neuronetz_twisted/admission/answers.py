@@ -5,6 +5,7 @@ Whatever is not as a script answers is no pass: it is taken as if Redis had not 
 
 from collections.abc import Sequence
 from enum import IntEnum
+from typing import NamedTuple
 
 from attrs import frozen
 
@@ -41,11 +42,11 @@ LIMITS = {
 _LEVELS = ("tenant", "key")
 _PERIODS = (None, "day", "month", "total")
 _FIGURES = 7
+_SETTLED = (Code.OK, Code.GONE)
 _USED = 6
 
 
-@frozen
-class Figures:
+class Figures(NamedTuple):
     """What a caller has left, of the level that has least; a limit of -1 is none.
 
     `period` is that of the budget with least left, None without a budget. `now_s` is Redis' clock,
@@ -61,8 +62,7 @@ class Figures:
     now_s: int
 
 
-@frozen
-class Granted:
+class Granted(NamedTuple):
     """The call may run, with `lease` output tokens at first.
 
     `day` is the UTC day whose budgets it is charged to, as `2026-11-23`: Redis' clock says which.
@@ -185,10 +185,24 @@ def extended(reply: RedisReply) -> Extended | Gone | Unknown:
             return _not_extended(numbers)
 
 
-def done(reply: RedisReply) -> Done | Gone | Unknown:
-    """What settle, release, heartbeat, flushed and rebuild answered.
+def settled(reply: RedisReply, count: int) -> Sequence[bool] | Unknown:
+    """What `settle` answered: of each of `count` calls whether Redis has it.
 
-    Only the first two are ever `Gone`. Raises `RedisUnavailable` for anything else.
+    Raises `RedisUnavailable` for anything else.
+    """
+    match _integers(reply):
+        case [Code.UNKNOWN]:
+            return Unknown()
+        case codes if len(codes) == count and all(code in _SETTLED for code in codes):
+            return [code == Code.OK for code in codes]
+        case _:
+            raise _strange()
+
+
+def done(reply: RedisReply) -> Done | Gone | Unknown:
+    """What release, heartbeat, flushed and rebuild answered.
+
+    Only the first is ever `Gone`. Raises `RedisUnavailable` for anything else.
     """
     match _integers(reply):
         case [Code.OK]:

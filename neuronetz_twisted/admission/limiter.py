@@ -92,6 +92,7 @@ class Limiter(Service):
             wait_s=rebuild_wait_s,
         )
         self._telling = Telling(
+            clock=clock,
             asking=self._asking,
             scripts=scripts,
             standing=standing,
@@ -114,6 +115,7 @@ class Limiter(Service):
         super().stopService()
         if self._beats.running:
             self._beats.stop()
+        self._telling.tell_ended()
         return self._owed.paid(STOP_S)
 
     def admit(self, demand: Demand) -> Deferred[Granted | Stale]:

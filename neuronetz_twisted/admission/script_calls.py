@@ -137,6 +137,10 @@ def tenant_keys(tenant: str) -> tuple[str, str]:
     return f"nz:{{{tenant}}}:bud", f"nz:{{{tenant}}}:pend"
 
 
+def _window_and_slots(tenant: str, scope: str) -> tuple[str, str]:
+    return f"nz:{{{tenant}}}:win:{scope}", f"nz:{{{tenant}}}:slots:{scope}"
+
+
 def slots_key(tenant: str, key: str) -> str:
     """Where the slots of a key are."""
     return f"nz:{{{tenant}}}:slots:k:{key}"
@@ -157,9 +161,17 @@ def extend(demand: Demand, gen: str, total: int) -> Asked:
     return _keys(caller.tenant, caller.key).extend, (demand.id, gen, total, *budgets)
 
 
-def settle(demand: Demand, gen: str, cost: int) -> Asked:
-    """What the call really cost, in tokens."""
-    return _keys(demand.caller.tenant, demand.caller.key).admit, (demand.id, gen, cost)
+def settle(tenant: str, gen: str, calls: Iterable[HeldCall]) -> Asked:
+    """What calls of a tenant really cost."""
+    places: dict[str, int] = {}
+    args: list[RedisArgument] = [gen]
+    for call in calls:
+        place = places.setdefault(call.demand.caller.key, len(places) + 1)
+        args += (call.demand.id, place, call.tokens)
+    keys = [*tenant_keys(tenant), *_window_and_slots(tenant, "t")]
+    for key in places:
+        keys += _window_and_slots(tenant, f"k:{key}")
+    return keys, args
 
 
 def release(demand: Demand) -> Asked:

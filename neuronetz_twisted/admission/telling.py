@@ -11,6 +11,7 @@ from typing import Any
 
 from attrs import define, field
 from twisted.internet.defer import Deferred, DeferredList, fail
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -31,14 +32,15 @@ _log = Logger()
 BEATS_OF_ENDED = 2000
 """Every so many heartbeats, which is some hours, Redis is told of calls that have ended too."""
 
-PER_BEAT = 200
-"""How many calls one heartbeat script is told of: it holds up Redis for all others meanwhile."""
+PER_BEAT, PER_END = 200, 50
+"""How many calls one script is told of: it holds up Redis for all others meanwhile."""
 
 
 @define(kw_only=True)
 class Telling:
     """Tells Redis of the calls in `held`."""
 
+    _clock: IReactorTime
     _asking: Asking
     _scripts: Scripts
     _standing: Standing
@@ -47,10 +49,32 @@ class Telling:
     held: HeldCalls = field(factory=HeldCalls)
     _flushes: Flushes = field(factory=Flushes, init=False)
     _beats_made: int = field(default=0, init=False)
+    _ended: list[HeldCall] = field(factory=list, init=False)
+    _end_of_turn: IDelayedCall | None = field(default=None, init=False)
 
     def settled(self, call: HeldCall) -> None:
-        """A held call has ended, and its tokens are what it cost."""
-        self._owed.owe(("end", call.demand.id), partial(self._settle, call))
+        """A held call has ended, and its tokens are what it cost.
+
+        Told with all others that end in this turn of the reactor. It is before any question of
+        whoever has just read its end, so nobody waits for the slot of a call that he saw end.
+        """
+        if not self._ended:
+            self._end_of_turn = self._clock.callLater(0, self.tell_ended)
+        self._ended.append(call)
+
+    def tell_ended(self) -> None:
+        """Tell of the calls that have ended, those of a tenant together."""
+        if self._end_of_turn is not None and self._end_of_turn.active():
+            self._end_of_turn.cancel()
+        ended, self._ended = self._ended, []
+        tenants: dict[str, list[HeldCall]] = {}
+        for call in ended:
+            tenants.setdefault(call.demand.caller.tenant, []).append(call)
+        for tenant, calls in tenants.items():
+            for start in range(0, len(calls), PER_END):
+                portion = calls[start : start + PER_END]
+                name = ("end", portion[0].demand.id)
+                self._owed.owe(name, partial(self._settle, tenant, portion))
 
     def given_back(self, demand: Demand) -> None:
         """A call does not take place, whatever Redis knows of it."""
@@ -95,29 +119,35 @@ class Telling:
             raise LimitsUnavailable(why="generation")
         return gen
 
-    def _settle(self, call: HeldCall) -> Deferred[None]:
+    def _settle(self, tenant: str, calls: Sequence[HeldCall]) -> Deferred[None]:
         """On the way of each request, so callbacks and no coroutine."""
         gen = self._standing.gen
         if gen is None:
             return fail(LimitsUnavailable(why="generation"))
-        asked = script_calls.settle(call.demand, gen, call.tokens)
-        telling = self._asking.run(self._scripts.settle, asked, answers.done)
-        return telling.addCallback(self._or_mended, call)
+        asked = script_calls.settle(tenant, gen, calls)
+        telling = self._asking.run(
+            self._scripts.settle, asked, partial(answers.settled, count=len(calls))
+        )
+        return telling.addCallback(self._or_mended, tenant, calls)
 
     def _or_mended(
-        self, answer: answers.Done | answers.Gone | answers.Unknown, call: HeldCall
+        self, answer: Sequence[bool] | answers.Unknown, tenant: str, calls: Sequence[HeldCall]
     ) -> Deferred[None] | None:
-        if isinstance(answer, answers.Done):
-            return None
-        return Deferred.fromCoroutine(self._mend(answer, call))
+        if not isinstance(answer, answers.Unknown):
+            if all(answer):
+                return None
+            calls = [call for call, is_known in zip(calls, answer, strict=True) if not is_known]
+        return Deferred.fromCoroutine(
+            self._mend(tenant, calls, is_known=not isinstance(answer, answers.Unknown))
+        )
 
-    async def _mend(self, answer: answers.Gone | answers.Unknown, call: HeldCall) -> None:
-        """Redis has lost a call that has ended; its heartbeat puts it back as such."""
-        tenant = call.demand.caller.tenant
-        if isinstance(answer, answers.Unknown):
+    async def _mend(self, tenant: str, calls: Sequence[HeldCall], *, is_known: bool) -> None:
+        """Redis has lost calls that have ended; their heartbeat puts them back as such."""
+        if not is_known:
             await self._rebuilding.know(tenant)
-        if self.held.get(call.demand.id) is call:
-            await self.alive(tenant, [call])
+        held = [call for call in calls if self.held.get(call.demand.id) is call]
+        if held:
+            await self.alive(tenant, held)
 
     async def _release(self, demand: Demand) -> None:
         await self._asking.run(self._scripts.release, script_calls.release(demand), answers.done)

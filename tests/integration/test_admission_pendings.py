@@ -56,6 +56,17 @@ class PendingTests(TenantTestCase):
         self.assertEqual(tenant.look()[8:10] + tenant.look()[14:16], [0, 40] * 2)
         self.assertEqual(tenant.settle("none", "a", 5), [GONE])
 
+    def test_settle_many(self) -> None:
+        """Many at once are as one after the other: each key's own, and none twice."""
+        tenant = self.known_tenant(TIMED)
+        for name, key in (("1", "a"), ("2", "b"), ("3", "a")):
+            tenant.admit(name, key, prompt=10, lease=20)
+        told = [("1", "a", 5), ("none", "a", 9), ("2", "b", 70), ("1", "a", 50)]
+        self.assertEqual(tenant.settle_all(told), [OK, GONE, OK, OK])
+        self.assertEqual(self.total(tenant), [105, 35])
+        self.assertEqual(tenant.look("b")[8:11] + tenant.look("b")[14:17], [3, 105, 1, 1, 70, 0])
+        self.assertEqual(tenant.look("a")[14:17], [2, 35, 1])
+
     def test_settle_gives_back_the_last_lease(self) -> None:
         """What is not used of all leases of a second leaves that second."""
         tenant = self.known_tenant(TIMED)

@@ -1,35 +1,47 @@
--- A call has ended: its pending becomes what it cost, its slot is free (SPEC 7). The second time
--- changes nothing. The ledger learns of it later; until then the pending counts.
+-- Calls have ended: their pendings become what they cost, their slots are free (SPEC 7). The second
+-- time changes nothing. The ledger learns of them later; until then the pendings count.
 --
--- KEYS  1 bud, 2 pend, 3 win:t, 4 win:k:<key>, 5 slots:t, 6 slots:k:<key>
--- ARGV  1 id, 2 gen, 3 the tokens that it cost
+-- KEYS  1 bud, 2 pend, 3 win:t, 4 slots:t, then win:k:<key> and slots:k:<key> of each key
+-- ARGV  1 gen, then for each call: id, which of the keys is its own (1 for KEYS[5] and KEYS[6]), the
+--       tokens that it cost
 --
--- Returns {OK}; {UNKNOWN} where the tenant has to be rebuilt first; {GONE} where Redis knows of no
--- such call: before its heartbeat has put it back, or after the ledger has it.
+-- Returns for each call OK, or GONE where Redis knows of no such call: before its heartbeat has put
+-- it back, or after the ledger has it. {UNKNOWN} where the tenant has to be rebuilt first.
 
-local id, cost = ARGV[1], tonumber(ARGV[3])
-redis.call('ZREM', KEYS[5], id)
-redis.call('ZREM', KEYS[6], id)
-if gen ~= ARGV[2] then
+local COLUMNS, PER_KEY = 3, 2
+local ids, opened, known = {}, {}, {}
+for place = 2, #ARGV, COLUMNS do
+  local own = 2 * PER_KEY + PER_KEY * tonumber(ARGV[place + 1])
+  ids[#ids + 1] = ARGV[place]
+  redis.call('ZREM', KEYS[4], ARGV[place])
+  redis.call('ZREM', KEYS[own], ARGV[place])
+end
+if gen ~= ARGV[1] then
   return {UNKNOWN}
 end
-local pending = read(id)
-if not pending or pending.state == ENDED then
-  return {GONE}
+
+local function correct(place, pending, more)
+  opened[place] = opened[place] or window(KEYS[place])
+  if more > 0 then
+    book(opened[place], 0, more)
+  else
+    give_back(opened[place], pending.drawn_at, 0, math.min(-more, pending.drawn))
+  end
 end
 
-if pending.state == OPEN then
-  local more = cost - pending.tokens
-  for place = 3, 4 do
-    if more > 0 then
-      book(window(KEYS[place]), 0, more)
-    else
-      give_back(window(KEYS[place]), pending.drawn_at, 0, math.min(-more, pending.drawn))
-    end
+read_ahead(ids)
+for number, id in ipairs(ids) do
+  local _, place, cost = unpack(ARGV, 2 + (number - 1) * COLUMNS, 1 + number * COLUMNS)
+  local pending = read(id)
+  known[number] = pending and pending.state ~= ENDED and OK or GONE
+  if pending and pending.state == OPEN then
+    local more = tonumber(cost) - pending.tokens
+    correct(3, pending, more)
+    correct(2 * PER_KEY - 1 + PER_KEY * tonumber(place), pending, more)
+    charge(pending, more)
+    pending.state, pending.tokens = SETTLED, pending.tokens + more
+    keep(pending)
   end
-  charge(pending, more)
-  pending.state, pending.tokens = SETTLED, cost
-  keep(pending)
-  write_pendings()
 end
-return {OK}
+write_pendings()
+return known

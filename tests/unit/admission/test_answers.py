@@ -22,6 +22,7 @@ from neuronetz_twisted.admission.answers import (
     done,
     extended,
     looked,
+    settled,
 )
 from neuronetz_twisted.errors import RedisUnavailable
 
@@ -73,6 +74,14 @@ class AnswerTests(SynchronousTestCase):
         self.assertEqual(done([1]), Done())
         self.assertEqual(done([30]), Gone())
         self.assertEqual(done([3]), Unknown())
+
+    def test_settled(self) -> None:
+        """One answer for each call."""
+        self.assertEqual(settled([1, 30, 1], 3), [True, False, True])
+        self.assertEqual(settled([3], 2), Unknown())
+        for reply in ([1, 1], [], [1, 1, 3], [1, 1, b"1"], None):
+            with self.assertRaises(RedisUnavailable):
+                settled(reply, 3)
 
     def test_periods(self) -> None:
         """The budget with least left is named by its period; without a budget there is none."""

@@ -14,32 +14,32 @@ class AskingTests(SynchronousTestCase):
         """Have a Redis."""
         self.redis = ScriptedRedis()
 
-    def settle(self) -> Deferred[object]:
+    def release(self) -> Deferred[object]:
         """Run a script."""
-        asked = script_calls.settle(demand(), "g", 33)
-        return Asking(self.redis).run(SCRIPTS.settle, asked, answers.done)
+        asked = script_calls.release(demand())
+        return Asking(self.redis).run(SCRIPTS.release, asked, answers.done)
 
     def test_answer(self) -> None:
         """The script is run with its keys and arguments, and its answer becomes a value."""
-        self.redis.replies["settle"] = OK
-        self.assertEqual(self.successResultOf(self.settle()), Done())
-        self.assertEqual(self.redis.the("settle").args, ["id", "g", 33])
-        self.assertEqual(self.redis.the("settle").keys[0], "nz:{T}:bud")
+        self.redis.replies["release"] = OK
+        self.assertEqual(self.successResultOf(self.release()), Done())
+        self.assertEqual(self.redis.the("release").args, ["id"])
+        self.assertEqual(self.redis.the("release").keys[0], "nz:{T}:bud")
 
     def test_no_answer(self) -> None:
         """Away, late, or nothing that the script would answer."""
         self.redis.away = True
-        self.failureResultOf(self.settle(), RedisNotAsked)
+        self.failureResultOf(self.release(), RedisNotAsked)
         self.redis.away = False
-        late = self.settle()
-        self.redis.the("settle").lose()
+        late = self.release()
+        self.redis.the("release").lose()
         self.failureResultOf(late, RedisUnavailable)
-        self.redis.replies["settle"] = [5]
-        self.failureResultOf(self.settle(), RedisUnavailable)
+        self.redis.replies["release"] = [5]
+        self.failureResultOf(self.release(), RedisUnavailable)
 
     def test_refused_script(self) -> None:
         """A script that Redis does not run is no pass; the log has no arguments of it."""
-        answer = self.settle()
-        self.redis.the("settle").answer.errback(ResponseError("CROSSSLOT of secret"))
+        answer = self.release()
+        self.redis.the("release").answer.errback(ResponseError("CROSSSLOT of secret"))
         failure = self.failureResultOf(answer, RedisUnavailable)
-        self.assertEqual(str(failure.value), "Redis does not run settle: CROSSSLOT")
+        self.assertEqual(str(failure.value), "Redis does not run release: CROSSSLOT")

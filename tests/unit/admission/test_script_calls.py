@@ -24,10 +24,19 @@ class ScriptCallsTests(SynchronousTestCase):
         self.assertEqual(keys, (BUD, PEND, *WIN))
         self.assertEqual(args, ("id", "g", 522, 1000, -1, -1, -1, 2000, 3000))
 
-    def test_settle_and_release(self) -> None:
+    def test_settle(self) -> None:
+        """Window and slots of the tenant, then of each key that called."""
+        calls = [
+            HeldCall(demand(name, key=key), DAY, tokens)
+            for name, key, tokens in (("a", "K", 33), ("b", "L", 5), ("c", "K", 0))
+        ]
+        keys, args = script_calls.settle("T", "g", calls)
+        scopes = [f"nz:{{T}}:{kind}:k:{key}" for key in "KL" for kind in ("win", "slots")]
+        self.assertEqual(keys, [BUD, PEND, WIN[0], SLOTS[0], *scopes])
+        self.assertEqual(args, ["g", "a", 1, 33, "b", 2, 5, "c", 1, 0])
+
+    def test_release(self) -> None:
         """The keys are those of the admission."""
-        keys, args = script_calls.settle(demand(), "g", 33)
-        self.assertEqual((keys, args), ((BUD, PEND, *WIN, *SLOTS), ("id", "g", 33)))
         keys, args = script_calls.release(demand())
         self.assertEqual((keys, args), ((BUD, PEND, *WIN, *SLOTS), ("id",)))
 

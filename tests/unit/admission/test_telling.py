@@ -1,5 +1,5 @@
 from neuronetz_twisted.admission.generation import HEARTBEAT_S
-from neuronetz_twisted.admission.telling import BEATS_OF_ENDED, PER_BEAT
+from neuronetz_twisted.admission.telling import BEATS_OF_ENDED, PER_BEAT, PER_END
 from neuronetz_twisted.ledger import Flushed
 from neuronetz_twisted.seams import RedisReply
 from tests.unit.admission.limiting import OTHER, LimiterTestCase
@@ -17,14 +17,33 @@ from tests.unit.admission.standings import GEN
 
 class TellTests(LimiterTestCase):
     def test_settled(self) -> None:
-        """The end of a call is told at once, once."""
+        """The end of a call is told at the end of the turn, once."""
         self.admit()
         self.limiter.settle("id", 33)
         self.limiter.settle("id", 99)
         self.limiter.release("id")
         self.limiter.settle("another process's", 1)
+        self.clock.advance(0)
         self.assertEqual(self.redis.names(), ["settle"])
-        self.assertEqual(self.redis.the("settle").args, ["id", GEN, 33])
+        self.assertEqual(self.redis.the("settle").args, [GEN, "id", 1, 33])
+
+    def test_settled_together(self) -> None:
+        """Those of a turn are told together, by tenant and in portions; each is mended alone."""
+        for number in range(PER_END + 1):
+            self.admit(str(number))
+        self.admit("other", "U")
+        self.redis.replies["settle"] = lambda call: [1] * ((len(call.args) - 2) // 3) + GONE
+        for number in range(PER_END + 1):
+            self.limiter.settle(str(number), number)
+        self.limiter.settle("other", 7)
+        self.clock.advance(0)
+        settled = [call for call in self.redis.calls if call.name == "settle"]
+        self.assertEqual(
+            [(call.keys[0], len(call.args)) for call in settled],
+            [("nz:{T}:bud", 1 + 3 * PER_END), ("nz:{T}:bud", 4), ("nz:{U}:bud", 4)],
+        )
+        mended = [call.args[1] for call in self.redis.calls if call.name == "heartbeat"]
+        self.assertEqual(mended, [str(PER_END - 1), str(PER_END), "other"])
 
     def test_settled_until_acknowledged(self) -> None:
         """It is told again until Redis has acknowledged it."""
@@ -45,7 +64,7 @@ class TellTests(LimiterTestCase):
         self.clock.advance(0.2)
         self.assertEqual(self.redis.names(), ["heartbeat", "settle"])
         self.assertEqual(self.redis.the("heartbeat").args[3:], [33, DAY, 0])
-        self.assertEqual(self.redis.the("settle").args[1], f"{OTHER}-n")
+        self.assertEqual(self.redis.the("settle").args[0], f"{OTHER}-n")
 
     def test_settled_and_lost(self) -> None:
         """A call that Redis has lost is put back as one that has ended."""
@@ -56,6 +75,7 @@ class TellTests(LimiterTestCase):
             self.admit(str(reply))
             self.redis.replies["settle"] = reply
             self.limiter.settle(str(reply), 33)
+            self.clock.advance(0)
             self.assertEqual(self.redis.names(), names)
             self.assertEqual(self.redis.the("heartbeat").args[3:], [33, DAY, 0])
 
@@ -64,6 +84,7 @@ class TellTests(LimiterTestCase):
         self.admit()
         del self.redis.replies["settle"]
         self.limiter.settle("id", 33)
+        self.clock.advance(0)
         self.limiter.flushed(Flushed("T", ["id"], [LINE]))
         self.redis.the("settle").answer.callback(GONE)
         self.clock.advance(HEARTBEAT_S)
@@ -81,6 +102,7 @@ class TellTests(LimiterTestCase):
         """What the ledger has is told with its values; then nothing is held any more."""
         self.admit()
         self.limiter.settle("id", 33)
+        self.clock.advance(0)
         self.limiter.flushed(Flushed("T", ["id", "another process's"], [LINE]))
         self.assertEqual(
             self.redis.the("flushed").args,
@@ -94,6 +116,7 @@ class TellTests(LimiterTestCase):
         """What waits is told in one script; until then the calls are held."""
         self.admit()
         self.limiter.settle("id", 33)
+        self.clock.advance(0)
         self.redis.away = True
         self.limiter.flushed(Flushed("T", ["id"], [LINE]))
         self.limiter.flushed(Flushed("T", ["b"], [LINE]))
@@ -158,6 +181,7 @@ class HeartbeatTests(LimiterTestCase):
         self.admit("a")
         self.admit("b", "U")
         self.limiter.settle("b", 33)
+        self.clock.advance(0)
         self.redis.calls.clear()
         self.clock.advance(HEARTBEAT_S)
         self.assertEqual([call.keys[0] for call in self.redis.calls], ["nz:{T}:bud"])
@@ -196,6 +220,7 @@ class HeartbeatTests(LimiterTestCase):
         self.admit("a")
         self.admit("b", "U")
         self.limiter.settle("b", 33)
+        self.clock.advance(0)
         self.redis.calls.clear()
         known: set[str] = set()
 

@@ -1,6 +1,5 @@
 """What a caller reads of his limits, and what is taken from them, through the channel."""
 
-from attrs import evolve
 from twisted.internet.defer import Deferred
 
 from neuronetz_twisted.admission.answers import Code, Figures, Refused, Used
@@ -105,7 +104,7 @@ class ShownTests(LimitedTestCase):
 
     def test_shortened_by_the_budget(self) -> None:
         """Who had said how long reads by his own word that it is less; others do not."""
-        self.limiter.figures = evolve(FIGURES, remaining_budget=4)
+        self.limiter.figures = FIGURES._replace(remaining_budget=4)
         self.upstream.frames = [chat_final()]
         long = CHAT[:-1] + b',"max_tokens":60}'
         for body, ignored in ((long, "max_tokens"), (CHAT, None)):
