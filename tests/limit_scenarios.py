@@ -7,6 +7,7 @@ mock and the ledger. `tell` says the figures in `./test.sh long`.
 import sys
 import time
 from collections.abc import Sequence
+from functools import partial
 
 from attrs import frozen
 from twisted.trial.unittest import SynchronousTestCase
@@ -43,7 +44,11 @@ def many(**limits: int) -> Limits:
 def warm(house: LimitsHouse, key: str) -> None:
     """Have each gateway know a key, without a call that counts."""
     for stack in house.stacks:
-        eventually(lambda port=stack.port: ask(port, "GET", "/api/tags", key=key).status == 200)
+        eventually(partial(_knows, stack.port, key))
+
+
+def _knows(port: int, key: str) -> bool:
+    return ask(port, "GET", "/api/tags", key=key).status == 200
 
 
 def hold_rpm(

@@ -188,7 +188,7 @@ def tenant_of(key: str) -> str:
     return f"tenant-{key[:12]}"
 
 
-def call_bytes(key: str, prompt: str, *, path: str = "/api/chat", **fields: object) -> bytes:
+def call_bytes(key: str, prompt: str, *, path: str = "/api/chat", **fields: Any) -> bytes:
     """One call; the first word of its prompt, made one of its own, is its client's id."""
     word, _, rest = prompt.partition(" ")
     own = f"{word}-{secrets.token_hex(6)}"

@@ -1,13 +1,14 @@
 """What answers say of limits and budgets, and how soon what an operator sets holds (SPEC 7, 11)."""
 
 import time
+from functools import partial
 from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
 from neuronetz_twisted.admission.scripts import SCRIPTS
 from tests.figures import within
-from tests.gateway import MODEL
+from tests.gateway import MODEL, Stack
 from tests.http_client import Answer, ask, chat
 from tests.limit_scenarios import many, warm
 from tests.limits_house import new_word, shared_house, tenant_of
@@ -164,15 +165,16 @@ class ChangeTests(SynchronousTestCase):
             for _ in range(2):
                 self.assertEqual(self.house.greet(self.key, stack).status, 200)
 
+    def answers(self, stack: Stack, code: str) -> bool:
+        """Whether a gateway answers so now."""
+        return self.code(self.house.greet(self.key, stack)) == code
+
     def holds(self, code: str, *command: str) -> None:
         """Within a second of the command, each gateway answers so."""
         self.house.stacks[0].command(*command)
         changed = time.monotonic()
         for stack in self.house.stacks:
-            eventually(
-                lambda stack=stack: self.code(self.house.greet(self.key, stack)) == code,
-                2 * HOLDS_S,
-            )
+            eventually(partial(self.answers, stack, code), 2 * HOLDS_S)
         seconds = time.monotonic() - changed
         self.assertTrue(seconds < HOLDS_S, f"{command}: after {seconds} s")
 
