@@ -1,15 +1,7 @@
-"""What must hold of limits when a gateway is killed or its clock is stepped (SPEC 7).
+"""What must hold of limits when a gateway is killed, and of a stream that outlasts its lease."""
 
-Each scenario makes a key of its own.
-"""
-
-import os
-import struct
 import time
-from pathlib import Path
-from typing import Self
 
-from attrs import define
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.figures import within
@@ -19,8 +11,6 @@ from tests.processes import eventually
 
 SLOT_S = 31.0
 ADOPTED_S = 45.0
-
-STEPPED = Path(__file__).parent / "stepped"
 
 
 def kill_gateway(case: SynchronousTestCase, streams: int) -> None:
@@ -73,29 +63,3 @@ def keep_slot(case: SynchronousTestCase, house: LimitsHouse, for_s: float) -> No
         tell(f"a stream of {stream.frames} frames in {for_s:.0f} s kept its slot; {asked} refused")
         case.assertTrue(stream.is_whole)
     eventually(lambda: house.greet(key).status == 200)
-
-
-@define(eq=False)
-class SteppedClock:
-    """The wall clock of gateways that are started with `settings`."""
-
-    file: Path
-
-    @classmethod
-    def of(cls, case: SynchronousTestCase) -> Self:
-        """A clock that is right, until it is stepped."""
-        clock = cls(Path(case.mktemp()))
-        clock.file.write_bytes(bytes(8))
-        return clock
-
-    @property
-    def settings(self) -> dict[str, str]:
-        """What makes a gateway take it."""
-        paths = (str(STEPPED), os.environ.get("PYTHONPATH", ""))
-        path = os.pathsep.join(part for part in paths if part)
-        return {"STEPPED_CLOCK": str(self.file.absolute()), "PYTHONPATH": path}
-
-    def step(self, seconds: float) -> None:
-        """Set it so much before or behind the true time."""
-        with self.file.open("r+b") as file:
-            file.write(struct.pack("d", seconds))
