@@ -52,10 +52,10 @@ class Pipeline:
         answered and settled here: only a fault of ours can come out then, and it is on record.
         """
         ticket = await self._admission.admit(call)
-        admitted(ticket)
         live = self._live.enter(ticket)
         outcome = UNKNOWN
         try:
+            admitted(ticket)
             if (committed := self._trail.committed()) is not None:
                 # AUDIT_DURABILITY=disk: the intent is not only written, it is on the disk.
                 await committed

@@ -106,8 +106,8 @@ class Admission:
 
     def _demand(self, call: Call, principal: Principal, model: ModelInfo) -> Demand:
         allowance = self._allowance(principal)
-        prompt = self._estimates.of(model.name, call.request.prompt_bytes)
-        lease = min(self._lease, _asked_predict(call.request))
+        prompt = self._estimates.of(principal.tenant, model.name, call.request.prompt_bytes)
+        lease = min(self._lease, self._predict(call, principal))
         for level in (allowance.tenant, allowance.key):
             if level.tpm is not None and prompt + min(lease, 1) > level.tpm:
                 raise InvalidRequest(
@@ -118,15 +118,22 @@ class Admission:
         caller = caller_of(principal, allowance)
         return Demand(id=call.id, caller=caller, prompt=prompt, lease=lease)
 
+    def _predict(self, call: Call, principal: Principal) -> int:
+        """The most tokens that the answer may have, but for budgets.
+
+        The cap may have been lowered since the body was read, where the caller was read anew.
+        """
+        return min(_asked_predict(call.request), self._allowance(principal).max_predict)
+
     def _ticket(
         self, call: Call, principal: Principal, model: ModelInfo, demand: Demand, granted: Granted
     ) -> Ticket:
         """Open the slot. Nothing is awaited from here to the caller, so that it cannot be lost."""
-        grant = _grant_of(call.request, demand, granted)
-        if grant.num_predict < grant.asked_predict:
-            call = evolve(call, request=_with_predict(call.request, grant.num_predict))
-        intent = intent_event(call, principal, model, grant)
         try:
+            grant = _grant_of(self._predict(call, principal), demand, granted)
+            if grant.num_predict < _asked_predict(call.request):
+                call = evolve(call, request=_with_predict(call.request, grant.num_predict))
+            intent = intent_event(call, principal, model, grant)
             slot = self._trail.open(call.id, record_of(intent))
         except BaseException:
             self._limiter.release(call.id)
@@ -142,8 +149,7 @@ def _asked_predict(request: NativeRequest) -> int:
     return predict
 
 
-def _grant_of(request: NativeRequest, demand: Demand, granted: Granted) -> Grant:
-    asked = _asked_predict(request)
+def _grant_of(asked: int, demand: Demand, granted: Granted) -> Grant:
     figures = granted.figures
     has_budget = figures.period is not None
     left = figures.remaining_budget if has_budget else None

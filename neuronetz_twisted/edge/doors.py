@@ -221,9 +221,12 @@ class Doors:
         return current
 
     async def _show_limits(self, visit: Visit, refusal: Refusal) -> None:
-        """Put into a refusal what every answer to a known caller shows (SPEC 7)."""
+        """Put into a refusal what every answer to a known caller shows (SPEC 7).
+
+        All refusals show the window of calls, also those of lists: one 403 is as the other.
+        """
         who = visit.arrival.principal
-        if who is None or visit.shows or refusal.fields or isinstance(refusal, _SHOWS_NOTHING):
+        if who is None or refusal.fields or isinstance(refusal, _SHOWS_NOTHING):
             return
         try:
             visit.show(await self.admission.fields(who))

@@ -18,7 +18,6 @@ class Visit:
     answer: HttpAnswer
     arrival: Arrival
     is_on_record: bool = False
-    shows: bool = False
 
     def keep_record(self) -> None:
         """Note that the request has its record, or will have it, wherever it ends."""
@@ -32,7 +31,6 @@ class Visit:
 
     def show(self, fields: Fields) -> None:
         """Show the caller what he has left of his limits."""
-        self.shows = True
         self.answer.headers.update(fields)
 
     def name_ignored(self, native: NativeRequest) -> None:

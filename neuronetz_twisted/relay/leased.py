@@ -12,14 +12,14 @@ the limiter keeps its own books.
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol
 
-from attrs import frozen
+from attrs import evolve, frozen
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from neuronetz_twisted.admission.leases import Step, TokenLeases
-from neuronetz_twisted.dialects.frames import MAX_LINE_BYTES, usage_of
+from neuronetz_twisted.dialects.frames import MAX_LINE_BYTES
 from neuronetz_twisted.errors import (
     AuditUnavailable,
     InternalError,
@@ -137,12 +137,14 @@ class LeasedFrames:
         """What the answer costs that ends so.
 
         Where no final frame went on, those that were read count, but no more than one lease beyond
-        what was granted: by so much a budget may be passed.
+        what was granted: by so much a budget may be passed. The prompt's count is the host's own
+        where it has come.
         """
+        usage = self._meter.usage()
         if end is End.COMPLETE:
-            return self._meter.usage()
+            return usage
         most = self._leases.granted + self._leases.size
-        return usage_of(None, min(self._meter.frames, most), self._leases.prompt)
+        return evolve(usage, completion_tokens=min(self._meter.frames, most), estimated=True)
 
     def stop(self) -> None:
         """Hold nothing more, and have nothing to come: the answer is over."""

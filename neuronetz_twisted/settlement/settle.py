@@ -59,11 +59,17 @@ class Settlement:
         if ticket.principal.prompt_logging:
             kept = self._prompts.keep(ticket, outcome)
         event = call_event(ticket, outcome, duration, prompt_log=kept)
-        ticket.slot.complete(record_of(event))
-        self._limiter.settle(ticket.call.id, charge_of(event))
+        try:
+            ticket.slot.complete(record_of(event))
+        finally:
+            self._limiter.settle(ticket.call.id, charge_of(event))
         if outcome.end is End.COMPLETE and not outcome.usage.estimated:
-            prompt_bytes = ticket.call.request.prompt_bytes
-            self._estimates.learn(ticket.model.name, prompt_bytes, outcome.usage.prompt_tokens)
+            self._estimates.learn(
+                ticket.principal.tenant,
+                ticket.model.name,
+                ticket.call.request.prompt_bytes,
+                outcome.usage.prompt_tokens,
+            )
         self._log.record(event)
 
     def answered(self, arrival: Arrival, bytes_sent: int) -> None:

@@ -39,7 +39,7 @@ class DemandTests(AdmissionTestCase):
         """Its estimate, rounded up, by the ratio that was learnt for its model."""
         self.assertEqual([self.asked(9, size)[0] for size in (0, 1, 9, 10)], [0, 1, 3, 4])
         for _ in range(100):
-            self.admission._estimates.learn("llama3:latest", 1000, 1000)
+            self.admission._estimates.learn(self.principal.tenant, "llama3:latest", 1000, 1000)
         self.assertEqual(self.asked(9, 9)[0], 9)
 
     def test_lease(self) -> None:
