@@ -6,7 +6,9 @@ The clock is that of the gateway's process only, stepped by `tests/stepped`.
 import os
 import struct
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Self
 from uuid import UUID
@@ -59,26 +61,13 @@ def step_clock(case: SynchronousTestCase, house: LimitsHouse, seconds: float, fo
     clock = SteppedClock.of(case)
     stepped = house.beside(**clock.settings)
     case.addCleanup(house.remove, stepped)
-    rpm, word = 20, new_word()
-    held, counted = (
-        house.new_key(many(concurrent=1, budget_total=10**6)),
-        house.new_key(many(rpm=rpm)),
-    )
+    held = house.new_key(many(concurrent=1, budget_total=10**6))
     warm(house, held)
-    warm(house, counted)
-    prompt = f"{word} [[n={int(for_s * 10)} delay=100ms]]"
+    prompt = f"{new_word()} [[n={int(for_s * 10)} delay=100ms]]"
     with house.crowd(held, 1, prompt, stacks=[stepped]) as crowd:
         (stream,) = crowd.calls
         eventually(lambda: stream.frames > 0)
-        with house.crowd(counted, rpm // 2, f"{word}-before [[n=1]]") as before:
-            before.wait()
-        clock.step(seconds)
-        with house.crowd(counted, 2 * rpm, f"{word}-after [[n=1]]") as after:
-            after.wait()
-        statuses = before.statuses() + after.statuses()
-        case.assertEqual(statuses, {200: rpm, 429: rpm // 2 + rpm})
-        waits = {int(call.headers["retry-after"]) for call in after.calls if call.status == 429}
-        case.assertTrue(max(waits) <= 61, str(waits))
+        _count_through(case, house, partial(clock.step, seconds))
         refused = [house.greet(held, stack) for stack in (*house.stacks, stepped)]
         case.assertTrue(abs(_lead(refused[-1]) - seconds) < 60, f"{_lead(refused[-1])} s")
         while stream.ended_at is None and time.monotonic() < stream.began + for_s - 1:
@@ -91,9 +80,26 @@ def step_clock(case: SynchronousTestCase, house: LimitsHouse, seconds: float, fo
     _hold_day(case, house, held)
     _hold_revocation(case, house, held, stepped)
     tell(
-        f"clock set by {seconds:+.0f} s: {dict(statuses)} for {rpm} a minute, a stream of "
-        f"{for_s:.0f} s kept its slot ({len(refused)} refused)"
+        f"clock set by {seconds:+.0f} s: a stream of {for_s:.0f} s kept its slot "
+        f"({len(refused)} refused)"
     )
+
+
+def _count_through(case: SynchronousTestCase, house: LimitsHouse, step: Callable[[], None]) -> None:
+    """What is admitted before and behind a step counts together."""
+    rpm, word = 20, new_word()
+    key = house.new_key(many(rpm=rpm))
+    warm(house, key)
+    with house.crowd(key, rpm // 2, f"{word} [[n=1]]") as before:
+        before.wait()
+    step()
+    with house.crowd(key, 2 * rpm, f"{word} [[n=1]]") as after:
+        after.wait()
+    statuses = before.statuses() + after.statuses()
+    tell(f"{dict(statuses)} for {rpm} a minute")
+    case.assertEqual(statuses, {200: rpm, 429: rpm // 2 + rpm})
+    waits = {int(call.headers["retry-after"]) for call in after.calls if call.status == 429}
+    case.assertTrue(max(waits) <= 61, str(waits))
 
 
 def _lead(answer: Answer) -> float:

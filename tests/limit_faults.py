@@ -136,7 +136,6 @@ def hold_through(case: SynchronousTestCase, house: LimitsHouse, loss: Loss) -> N
     warm(house, key)
     if loss.is_old_copy:
         snapshot(case, house)
-    stacks = house.stacks
     with house.crowd(key, 10, f"{word} [[n=20]]") as spenders:
         spenders.wait()
     case.assertEqual(spenders.statuses(), {200: 10})
@@ -144,21 +143,7 @@ def hold_through(case: SynchronousTestCase, house: LimitsHouse, loss: Loss) -> N
     spent = house.ledger(key)
     with house.crowd(key, 2, f"{word} [[n={int(loss.streams_s * 20)} delay=50ms]]") as streams:
         eventually(lambda: all(call.frames for call in streams.calls))
-        with Asker(house, key, stacks[-1]) as asker:
-            loss.fault(house)
-            struck = time.monotonic()
-            eventually(
-                lambda: any(at > struck and answer.status == 200 for at, answer in asker.answers),
-                loss.quarantine_s + BACK_S + 10,
-            )
-        back = next(at for at, answer in asker.answers if at > struck and answer.status == 200)
-        tell(
-            f"{loss.fault.__name__}{', an old copy' if loss.is_old_copy else ''}: "
-            f"{len(asker.refused())} of {len(asker.answers)} refused, slowest in "
-            f"{asker.slowest():.3f} s, back after {back - struck:.1f} s"
-        )
-        case.assertTrue(asker.slowest() < REFUSED_S, f"{asker.slowest()} s")
-        case.assertTrue(back - struck < loss.quarantine_s + BACK_S, f"back after {back - struck} s")
+        _strike(case, house, key, loss)
         running = sum(call.frames for call in streams.calls)
         free = left(house, key, "budget_total")
         case.assertTrue(free <= budget - spent - running, f"{free} left of {budget}, {spent} spent")
@@ -168,6 +153,26 @@ def hold_through(case: SynchronousTestCase, house: LimitsHouse, loss: Loss) -> N
     case.assertEqual({last["code"] for last in ended} - {"limits_unavailable"}, set())
     case.assertTrue(loss.quarantine_s or not ended, "a stream was ended")
     hold_rest(case, house, key, budget)
+
+
+def _strike(case: SynchronousTestCase, house: LimitsHouse, key: str, loss: Loss) -> None:
+    """Have it happen while somebody asks: he is refused at once, and answered again in time."""
+
+    def answered() -> list[float]:
+        return [at - struck for at, answer in asker.answers if at > struck and answer.status == 200]
+
+    with Asker(house, key, house.stacks[-1]) as asker:
+        loss.fault(house)
+        struck = time.monotonic()
+        eventually(answered, loss.quarantine_s + BACK_S + 10)
+    back_s = answered()[0]
+    tell(
+        f"{loss.fault.__name__}{', an old copy' if loss.is_old_copy else ''}: "
+        f"{len(asker.refused())} of {len(asker.answers)} refused, slowest in "
+        f"{asker.slowest():.3f} s, back after {back_s:.1f} s"
+    )
+    case.assertTrue(asker.slowest() < REFUSED_S, f"{asker.slowest()} s")
+    case.assertTrue(back_s < loss.quarantine_s + BACK_S, f"back after {back_s} s")
 
 
 def hold_rest(case: SynchronousTestCase, house: LimitsHouse, key: str, budget: int) -> None:

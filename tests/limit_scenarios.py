@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Sequence
 from functools import partial
+from typing import Any
 
 from attrs import frozen
 from twisted.trial.unittest import SynchronousTestCase
@@ -44,11 +45,11 @@ def many(**limits: int) -> Limits:
 def warm(house: LimitsHouse, key: str) -> None:
     """Have each gateway know a key, without a call that counts."""
     for stack in house.stacks:
-        eventually(partial(_knows, stack.port, key))
+        eventually(partial(_is_known, stack, key))
 
 
-def _knows(port: int, key: str) -> bool:
-    return ask(port, "GET", "/api/tags", key=key).status == 200
+def _is_known(stack: Stack, key: str) -> bool:
+    return ask(stack.port, "GET", "/api/tags", key=key).status == 200
 
 
 def hold_rpm(
@@ -100,7 +101,8 @@ def hold_slots(
     warm(house, key)
     word = new_word()
     for _ in range(waves):
-        with house.crowd(key, clients, f"{word} [[n=10 delay=50ms]]") as crowd:
+        # Not paced: the mock pauses behind its last frame too, when the call is over for everybody.
+        with house.crowd(key, clients, f"{word} [[n=3 wait=400ms]]") as crowd:
             calls = crowd.wait(_ANSWERS_S)
         hold_refusals(
             case, [call for call in calls if call.status != 200], "rate_limited", "concurrency"
@@ -135,18 +137,23 @@ def count_burst(case: SynchronousTestCase, house: LimitsHouse, *, clients: int) 
 
 @frozen(kw_only=True)
 class Streams:
-    """So many streams of `tokens` each at once, paced, on a budget for `paid` of them."""
+    """So many streams of `tokens` each at once, paced, on a budget for `paid` of them.
+
+    With `short` every other one has only so many tokens, and may end before the budget does.
+    """
 
     count: int
     tokens: int
     delay_ms: int
     paid: int
     lease: int
+    short: int = 0
     path: str = "/api/chat"
 
-    def prompt(self, word: str) -> str:
-        """What the mock is asked for."""
-        return f"{word} [[n={self.tokens} delay={self.delay_ms}ms]]"
+    def prompts(self, word: str) -> tuple[str, ...]:
+        """What the mock is asked for, the longest first."""
+        lengths = (self.tokens, self.short) if self.short else (self.tokens,)
+        return tuple(f"{word} [[n={tokens} delay={self.delay_ms}ms]]" for tokens in lengths)
 
 
 def hold_budget(
@@ -155,15 +162,15 @@ def hold_budget(
     streams: Streams,
     *,
     stacks: Sequence[Stack] = (),
-    **fields: object,
+    **fields: Any,
 ) -> None:
     """More streams than the budget has room for: it is passed by one lease for each at most."""
     word = new_word()
-    budget = streams.paid * (streams.tokens + _prompt_tokens(streams.prompt(word)))
+    budget = streams.paid * (streams.tokens + _prompt_tokens(streams.prompts(word)[0]))
     key = house.new_key(many(budget_total=budget))
     warm(house, key)
     crowd = house.crowd(
-        key, streams.count, streams.prompt(word), stacks=stacks, path=streams.path, **fields
+        key, streams.count, *streams.prompts(word), stacks=stacks, path=streams.path, **fields
     )
     with crowd:
         crowd.wait(_ANSWERS_S + 2 * streams.tokens * streams.delay_ms / 1000)
@@ -184,6 +191,7 @@ def hold_budget(
     case.assertTrue(relayed <= budget, f"{relayed} frames on {budget}")
     case.assertTrue(over <= len(ran) * streams.lease, f"{over} over {budget}")
     case.assertTrue(cut, "no stream was cut")
+    case.assertTrue(len(cut) < len(ran) or not streams.short, "no stream came to its own end")
     case.assertTrue(charged > 0.9 * budget - streams.tokens, f"only {charged} of {budget}")
 
 
@@ -232,12 +240,12 @@ def spend_all(
 ) -> None:
     """Answers shorter than a lease, wave after wave until none is admitted: all of it is spent."""
     word = new_word()
-    one = streams.tokens + _prompt_tokens(streams.prompt(word))
+    one = streams.tokens + _prompt_tokens(streams.prompts(word)[0])
     key = house.new_key(many(budget_total=streams.paid * one))
     warm(house, key)
     ran, waves, admitted = 0, 0, -1
     while admitted:
-        with house.crowd(key, streams.count, streams.prompt(word), stacks=stacks) as crowd:
+        with house.crowd(key, streams.count, *streams.prompts(word), stacks=stacks) as crowd:
             crowd.wait(_ANSWERS_S)
         admitted = crowd.statuses()[200]
         ran, waves = ran + admitted, waves + 1

@@ -118,16 +118,17 @@ class LimitsHouse:
         self,
         key: str,
         count: int,
-        prompt: str,
-        *,
+        *prompts: str,
         stacks: Sequence[Stack] = (),
         path: str = "/api/chat",
-        **fields: object,
+        **fields: Any,
     ) -> Crowd:
-        """So many clients with the same call, each at the next gateway, to be entered."""
+        """So many clients, each at the next gateway with the next of these calls, to be entered."""
         targets = stacks or self.stacks
         calls = []
         for number in range(count):
+            # The calls turn when all gateways have had one.
+            prompt = prompts[number // len(targets) % len(prompts)]
             request = call_bytes(key, prompt, path=path, **fields)
             calls.append((targets[number % len(targets)].port, request))
         return Crowd(calls)

@@ -165,22 +165,19 @@ class ChangeTests(SynchronousTestCase):
             for _ in range(2):
                 self.assertEqual(self.house.greet(self.key, stack).status, 200)
 
-    def answers(self, stack: Stack, code: str) -> bool:
-        """Whether a gateway answers so now."""
-        return self.code(self.house.greet(self.key, stack)) == code
-
     def holds(self, code: str, *command: str) -> None:
         """Within a second of the command, each gateway answers so."""
         self.house.stacks[0].command(*command)
         changed = time.monotonic()
         for stack in self.house.stacks:
-            eventually(partial(self.answers, stack, code), 2 * HOLDS_S)
+            eventually(partial(self.answers, code, stack), 2 * HOLDS_S)
         seconds = time.monotonic() - changed
         self.assertTrue(seconds < HOLDS_S, f"{command}: after {seconds} s")
 
-    def code(self, answer: Answer) -> str:
-        """The code of a refusal, empty for an answer."""
-        return "" if answer.status == 200 else str(answer.json()["code"])
+    def answers(self, code: str, stack: Stack) -> bool:
+        """Whether a gateway refuses with this code now, or answers where that is empty."""
+        answer = self.house.greet(self.key, stack)
+        return code == ("" if answer.status == 200 else answer.json()["code"])
 
     def test_limits(self) -> None:
         """`set-limits` holds within a second, and so does its end."""

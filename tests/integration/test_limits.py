@@ -36,7 +36,7 @@ class BudgetTests(SynchronousTestCase):
     def test_streams(self) -> None:
         """Streams on a budget for a few of them are cut before it is passed."""
         house = shared_house()
-        streams = Streams(count=20, tokens=60, delay_ms=10, paid=5, lease=LEASE)
+        streams = Streams(count=20, tokens=60, delay_ms=10, paid=10, lease=LEASE, short=6)
         hold_budget(self, house, streams)
 
     def test_streams_of_openai(self) -> None:

@@ -1,5 +1,7 @@
 """Limits and budgets with four gateways on one Redis, in full sizes (SPEC 7)."""
 
+from typing import Any
+
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.limit_crashes import keep_slot, kill_gateway
@@ -41,7 +43,7 @@ class RateTests(SynchronousTestCase):
 
 
 class BudgetTests(SynchronousTestCase):
-    def hold(self, streams: Streams, **fields: object) -> None:
+    def hold(self, streams: Streams, **fields: Any) -> None:
         """All streams, over four gateways with leases of their size."""
         house = own_house(self, GATEWAYS, TOKEN_LEASE=str(streams.lease))
         hold_budget(self, house, streams, **fields)
@@ -57,17 +59,17 @@ class BudgetTests(SynchronousTestCase):
         self.hold(streams, max_tokens=4000)
 
     def test_small_leases(self) -> None:
-        """The same with leases that let all hundred in."""
-        self.hold(Streams(count=100, tokens=300, delay_ms=50, paid=20, lease=16))
+        """The same with leases that let all hundred in; every other one comes to its end."""
+        streams = Streams(count=100, tokens=600, delay_ms=50, paid=10, lease=16, short=30)
+        self.hold(streams)
 
     def test_leases_of_one(self) -> None:
-        """The same with leases of one token."""
-        self.hold(Streams(count=100, tokens=300, delay_ms=100, paid=20, lease=1))
-        self.hold(
-            Streams(
-                count=100, tokens=300, delay_ms=100, paid=20, lease=1, path="/v1/chat/completions"
+        """The same with leases of one token, in both dialects."""
+        for path in ("/api/chat", "/v1/chat/completions"):
+            streams = Streams(
+                count=100, tokens=600, delay_ms=100, paid=10, lease=1, short=20, path=path
             )
-        )
+            self.hold(streams)
 
     def test_short_answers(self) -> None:
         """Answers that end before their lease use no more than they have."""
