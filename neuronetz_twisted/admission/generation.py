@@ -18,6 +18,8 @@ Times are in seconds of the gateway's clock, those of the server in milliseconds
 
 import math
 import re
+from collections import deque
+from functools import partial
 
 from attrs import define, field, frozen
 
@@ -27,6 +29,9 @@ QUARANTINE_S = HEARTBEAT_S + 2.0
 
 SEEN_S = 30.0
 """A process that was not seen for this long is not waited for."""
+
+_MOST_LEFT = 100
+"""So many generations that were left are remembered."""
 
 _MARKER = re.compile(rb"(([0-9A-Za-z]{1,64})-[0-9A-Za-z]{1,32}) ([0-9]{1,16})")
 
@@ -54,6 +59,7 @@ class Generation:
 
     _run_id: str | None = field(default=None, init=False)
     _name: str | None = field(default=None, init=False)
+    _left: deque[str] = field(factory=partial(deque, maxlen=_MOST_LEFT), init=False)
     _is_doubtful: bool = field(default=True, init=False)
     _is_restored: bool = field(default=False, init=False)
     _opens_at: float = field(default=-math.inf, init=False)
@@ -74,6 +80,8 @@ class Generation:
             return False
         self._run_id = run_id
         self._is_doubtful = True
+        if self._name is not None:
+            self._left.append(self._name)
         return True
 
     def admits(self, now: float) -> str | None:
@@ -96,6 +104,10 @@ class Generation:
             self._is_doubtful = True
             return False
         name = match[1].decode("ascii")
+        if name in self._left:
+            # Others were counted with meanwhile, elsewhere: this server knows nothing of it.
+            self._is_doubtful = True
+            return False
         if name != self._name:
             left_s = (int(match[3]) - reading.server_ms) / 1000
             # Redis' clock may be stepped; nobody waits for longer than the protocol asks.

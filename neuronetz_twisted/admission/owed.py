@@ -1,12 +1,13 @@
 """What Redis has to be told, and is told until it has acknowledged it.
 
 Each debt is a call that may be made any number of times. It is made at once; where it fails it is
-made again with the others that wait, a portion at a time and after growing pauses, for as long as
-it takes: debts outlive every connection. Whoever makes debts asks `is_full` before he begins what
-could lead to one.
+made again with the others that wait, in rounds with growing pauses between, for as long as it
+takes: debts outlive every connection. A round is made a portion at a time. Whoever makes debts asks
+`is_full` before he begins what could lead to one.
 """
 
 import random
+from collections import deque
 from collections.abc import Callable, Hashable
 from typing import Any
 
@@ -50,6 +51,7 @@ class Owed:
     _chance: Callable[[], float] = random.random
     _back_off: BackOff = field(init=False)
     _debts: dict[Hashable, _Debt] = field(factory=dict, init=False)
+    _round: deque[Hashable] = field(factory=deque, init=False)
     _timer: IDelayedCall | None = field(default=None, init=False)
     _nothing_owed: Deferred[None] | None = field(default=None, init=False)
 
@@ -83,12 +85,13 @@ class Owed:
         deadline = self._clock.callLater(within_s, self._give_up)
         self._nothing_owed.addBoth(_call_off, deadline)
         self._back_off.reset()
-        self._retry_in(0.0)
+        self._in(0.0, self._begin_round)
         return self._nothing_owed
 
     def _give_up(self) -> None:
         _log.warn("{count} calls to Redis were never acknowledged", count=len(self._debts))
         self._debts.clear()
+        self._round.clear()
         self._end()
 
     def _end(self) -> None:
@@ -122,25 +125,33 @@ class Owed:
         if self._debts.get(name) is debt:
             # Behind all others, so that those that always fail do not keep them from their turn.
             self._debts[name] = self._debts.pop(name)
-            if self._timer is None:
-                self._retry_in(self._back_off.next())
+            if self._timer is None and not self._round:
+                self._in(self._back_off.next(), self._begin_round)
         failure.trap(Unavailable, Refusal)
 
     def _unforeseen(self, failure: Failure) -> None:
         _log.failure("a call to Redis failed in an unforeseen way", failure)
 
-    def _retry_in(self, seconds: float) -> None:
+    def _in(self, seconds: float, what: Callable[[], None]) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = self._clock.callLater(seconds, self._retry)
+        self._timer = self._clock.callLater(seconds, what)
 
-    def _retry(self) -> None:
+    def _begin_round(self) -> None:
+        self._round = deque(name for name, debt in self._debts.items() if not debt.is_trying)
+        self._take_turn()
+
+    def _take_turn(self) -> None:
         self._timer = None
-        waiting = [(name, debt) for name, debt in self._debts.items() if not debt.is_trying]
-        for name, debt in waiting[:PORTION]:
-            self._try(name, debt)
-        if self._timer is None and len(waiting) > PORTION:
-            self._retry_in(_TURN_S)
+        for name in [self._round.popleft() for _ in range(min(PORTION, len(self._round)))]:
+            debt = self._debts.get(name)
+            if debt is not None and not debt.is_trying:
+                self._try(name, debt)
+        if self._round:
+            self._in(_TURN_S, self._take_turn)
+        elif self._timer is None and not all(debt.is_trying for debt in self._debts.values()):
+            # Some have failed while the round went on.
+            self._in(self._back_off.next(), self._begin_round)
 
 
 def _call_off(result: None, deadline: IDelayedCall) -> None:

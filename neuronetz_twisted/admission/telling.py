@@ -35,6 +35,9 @@ BEATS_OF_ENDED = 2000
 PER_BEAT, PER_END = 200, 50
 """How many calls one script is told of: it holds up Redis for all others meanwhile."""
 
+AT_ONCE = 20
+"""How many heartbeat scripts are under way at the same time."""
+
 
 @define(kw_only=True)
 class Telling:
@@ -86,16 +89,16 @@ class Telling:
         self._owe(("flushed", flushed.tenant), partial(self._flush, flushed.tenant))
 
     def beat(self) -> None:
-        """The running calls are alive: one script for each tenant, all of them in this turn.
+        """The running calls are alive.
 
         Those that have ended are told of rarely: they only wait for the database, which may take
         hours, and Redis keeps them for a day.
         """
         self._beats_made += 1
         whose = self.held.running if self._beats_made % BEATS_OF_ENDED else self.held.of
-        for tenant in self.held.tenants():
-            beat = self.alive(tenant, whose(tenant)).addErrback(_expected)
-            beat.addErrback(lambda failure: _log.failure("a heartbeat failed", failure))
+        calls = [(tenant, whose(tenant)) for tenant in self.held.tenants()]
+        beat = self._beats(calls, self._rebuilding.know).addErrback(_expected)
+        beat.addErrback(lambda failure: _log.failure("a heartbeat failed", failure))
 
     def alive(self, tenant: str, calls: Sequence[HeldCall]) -> Deferred[None]:
         """Tell that calls of a tenant are alive; what Redis has lost of them is put back.
@@ -167,12 +170,31 @@ class Telling:
         tenants: Iterable[tuple[str, Sequence[HeldCall]]],
         know: Callable[[str], Deferred[None]],
     ) -> Deferred[None]:
-        beats = [
-            Deferred.fromCoroutine(self._beat(tenant, calls[start : start + PER_BEAT], know))
+        portions = [
+            (tenant, calls[start : start + PER_BEAT])
             for tenant, calls in tenants
             for start in range(0, len(calls), PER_BEAT)
         ]
-        return DeferredList(beats, consumeErrors=True).addCallback(_all_done)
+        return Deferred.fromCoroutine(self._beat_all(portions, know))
+
+    async def _beat_all(
+        self,
+        portions: Sequence[tuple[str, Sequence[HeldCall]]],
+        know: Callable[[str], Deferred[None]],
+    ) -> None:
+        """Tell of all portions, however some of them fail; a few at a time.
+
+        All at once would hold up the reactor and Redis, and the last would be late.
+        """
+        failures = 0
+        for start in range(0, len(portions), AT_ONCE):
+            beats = [
+                Deferred.fromCoroutine(self._beat(tenant, calls, know))
+                for tenant, calls in portions[start : start + AT_ONCE]
+            ]
+            failures += _failures(await DeferredList(beats, consumeErrors=True))
+        if failures:
+            raise LimitsUnavailable(why="heartbeat")
 
     async def _beat(
         self, tenant: str, calls: Sequence[HeldCall], know: Callable[[str], Deferred[None]]
@@ -189,11 +211,12 @@ class Telling:
         return self._asking.run(self._scripts.heartbeat, asked, answers.done)
 
 
-def _all_done(results: list[tuple[bool, Any]]) -> None:
-    for is_done, result in results:
-        if not is_done:
-            result.trap(Unavailable, Refusal)
-            raise LimitsUnavailable(why="heartbeat")
+def _failures(results: list[tuple[bool, Any]]) -> int:
+    """How many failed in a way that is foreseen; any other is raised."""
+    failures = [result for is_done, result in results if not is_done]
+    for failure in failures:
+        failure.trap(Unavailable, Refusal)
+    return len(failures)
 
 
 def _expected(failure: Failure) -> None:

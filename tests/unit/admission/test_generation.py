@@ -102,13 +102,15 @@ class GenerationTests(SynchronousTestCase):
         self.assertEqual(self.generation.run_id, OTHER)
 
     def test_back_to_the_same(self) -> None:
-        """A server that was not restarted and still has our marker opens again as it was."""
+        """A server that was left knows nothing of the time between: its marker does not stand."""
         self.open()
         self.generation.connected(OTHER)
         self.generation.connected(RUN)
-        self.assertIsNone(self.generation.admits(0.0))
-        self.assertTrue(self.generation.read(reading(marker()), 0.0))
-        self.assertEqual(self.generation.admits(0.0), f"{RUN}-n1")
+        self.assertFalse(self.generation.read(reading(marker()), 0.0))
+        self.assertIsNone(self.generation.name)
+        self.assertTrue(self.generation.read(reading(marker(nonce="n2")), 0.0))
+        self.generation.restored(f"{RUN}-n2")
+        self.assertEqual(self.generation.admits(0.0), f"{RUN}-n2")
 
     def test_read_from_one_that_is_gone(self) -> None:
         """A marker of the server before says nothing of this one."""

@@ -122,9 +122,27 @@ class OwedTests(SynchronousTestCase):
         self.clock.advance(0.2)
         self.assertEqual(tried, list(range(PORTION)))
         self.clock.advance(0.01)
-        self.assertEqual(len(tried), PORTION)
-        self.clock.advance(0.4)
-        self.assertEqual(tried[PORTION], PORTION)
+        self.assertEqual(tried[PORTION:], [PORTION])
+        self.clock.advance(0.39)
+        self.assertEqual(len(tried), PORTION + 1)
+        self.clock.advance(0.01)
+        self.assertEqual(len(tried), 2 * PORTION + 1)
+
+    def test_each_once_in_a_round(self) -> None:
+        """However many fail, and however late, each is tried once between two pauses."""
+        self.owed = Owed(clock=self.clock, most=10_000, chance=lambda: 1.0)
+        for number in range(3 * PORTION):
+            self.owe(str(number))
+        for place in range(3 * PORTION):
+            self.lose(place)
+        for pause in (0.2, 0.4, 0.8):
+            made = len(self.tries)
+            self.clock.advance(pause)
+            self.lose(made)
+            self.clock.pump([0.01] * 5)
+            self.assertEqual(len(self.tries), made + 3 * PORTION)
+            for place in range(made + 1, made + 3 * PORTION):
+                self.lose(place)
 
     def test_unforeseen(self) -> None:
         """A fault of ours is logged, and the call made again all the same."""

@@ -1,5 +1,6 @@
 from neuronetz_twisted.admission.generation import HEARTBEAT_S
-from neuronetz_twisted.admission.telling import BEATS_OF_ENDED, PER_BEAT, PER_END
+from neuronetz_twisted.admission.telling import AT_ONCE, BEATS_OF_ENDED, PER_BEAT, PER_END
+from neuronetz_twisted.errors import LimitsUnavailable
 from neuronetz_twisted.ledger import Flushed
 from neuronetz_twisted.seams import RedisReply
 from tests.unit.admission.limiting import OTHER, LimiterTestCase
@@ -175,6 +176,24 @@ class HeartbeatTests(LimiterTestCase):
             self.admit(str(number))
         self.successResultOf(self.limiter._telling.put_back(GEN))
         self.assertEqual([len(call.args) for call in self.redis.calls], [1 + 5 * PER_BEAT, 6])
+
+    def test_very_many_calls(self) -> None:
+        """Scripts go out a few at a time, and a failure keeps none of the others back."""
+        self.limiter = self.made(most_held=10 * AT_ONCE)
+        for number in range(2 * AT_ONCE + 1):
+            self.admit(str(number), f"T{number}")
+        del self.redis.replies["heartbeat"]
+        told = self.limiter._telling.put_back(GEN)
+        sizes = []
+        while self.redis.calls:
+            sizes.append(len(self.redis.calls))
+            calls = list(self.redis.calls)
+            self.redis.calls.clear()
+            calls[0].lose()
+            for call in calls[1:]:
+                call.answer.callback(OK)
+        self.assertEqual(sizes, [AT_ONCE, AT_ONCE, 1])
+        self.assertEqual(self.failureResultOf(told, LimitsUnavailable).value.why, "heartbeat")
 
     def test_ended_calls(self) -> None:
         """Those that only wait for the ledger are told of rarely, and then with their cost."""
