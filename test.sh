@@ -94,7 +94,8 @@ for part in "${parts[@]}"; do
         tests.integration.test_notify tests.integration.test_postgres_faults \
         tests.integration.test_half_open tests.integration.test_early_answers \
         tests.integration.test_admission_scripts tests.integration.test_admission_windows \
-        tests.wire.guided
+        tests.integration.test_limit_headers tests.integration.test_limit_faults \
+        tests.integration.test_limit_clocks tests.wire.guided
       ;;
   esac
 done

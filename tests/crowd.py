@@ -74,8 +74,18 @@ class Exchange:
         return json.loads([line for line in lines if line != b"[DONE]"][-1])
 
     @property
+    def tokens(self) -> int:
+        """How many tokens have come: frames of a stream, else what the answer says itself."""
+        if self.headers.get("content-type") != "application/json":
+            return self.frames
+        body = self.json()
+        return int(body["usage"]["completion_tokens"] if "usage" in body else body["eval_count"])
+
+    @property
     def is_whole(self) -> bool:
-        """Whether a streamed answer came to its own end."""
+        """Whether an answer came to its own end."""
+        if "content-length" in self.headers:
+            return len(self.body) == int(self.headers["content-length"])
         return self.received.endswith(b"\r\n0\r\n\r\n")
 
     def end(self) -> None:

@@ -178,17 +178,17 @@ def hold_budget(
     hold_refusals(
         case, [call for call in crowd.calls if call.status != 200], "budget_exhausted", "total"
     )
-    relayed = sum(call.frames for call in ran)
+    relayed = sum(call.tokens for call in ran)
     cut = [call for call in ran if call.last.get("gateway_cut")]
     for call in ran:
         hold_end(case, call, is_cut=call in cut)
     charged = hold_ledger(case, house, key, word, len(ran))
     over = charged - budget
     tell(
-        f"{streams}: budget {budget}, {len(ran)} ran, {len(cut)} cut, {relayed} frames relayed, "
+        f"{streams}: budget {budget}, {len(ran)} ran, {len(cut)} cut, {relayed} tokens relayed, "
         f"ledger {charged}, over by {over}"
     )
-    case.assertTrue(relayed <= budget, f"{relayed} frames on {budget}")
+    case.assertTrue(relayed <= budget, f"{relayed} tokens on {budget}")
     case.assertTrue(over <= len(ran) * streams.lease, f"{over} over {budget}")
     case.assertTrue(cut, "no stream was cut")
     case.assertTrue(len(cut) < len(ran) or not streams.short, "no stream came to its own end")

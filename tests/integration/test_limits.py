@@ -46,6 +46,12 @@ class BudgetTests(SynchronousTestCase):
         streams = Streams(count=20, tokens=60, delay_ms=10, paid=5, lease=LEASE, path=path)
         hold_budget(self, house, streams, max_tokens=1000)
 
+    def test_not_streamed(self) -> None:
+        """The same for answers in one piece, in both dialects."""
+        for path in ("/api/chat", "/api/generate", "/v1/chat/completions"):
+            streams = Streams(count=10, tokens=60, delay_ms=10, paid=3, lease=LEASE, path=path)
+            hold_budget(self, shared_house(), streams, stream=False)
+
     def test_leases_of_one(self) -> None:
         """The same with leases of a single token."""
         house = shared_house()
