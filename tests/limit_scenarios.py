@@ -15,7 +15,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from neuronetz_twisted.limits import LARGEST_LIMIT, Limits
 from tests.crowd import Exchange
-from tests.figures import EXACT
+from tests.figures import EXACT, within
 from tests.gateway import Stack
 from tests.http_client import ask
 from tests.limits_house import FLUSHED_S, LimitsHouse, most_at_once, new_word
@@ -254,3 +254,29 @@ def spend_all(
     tell(f"{streams}: {ran} ran in {waves} waves, ledger {charged} of {streams.paid * one}")
     case.assertTrue(charged <= streams.paid * one, str(charged))
     case.assertTrue(charged >= (streams.paid - 2) * one, str(charged))
+
+
+def leave(case: SynchronousTestCase, house: LimitsHouse, clients: int) -> None:
+    """Clients that go in the middle: their slots are free at once, and they pay what was read."""
+    budget, word = 10**6, new_word()
+    key = house.new_key(many(concurrent=clients, budget_total=budget))
+    warm(house, key)
+    prompt = f"{word} [[n=1000 delay=20ms]]"
+    with house.crowd(key, clients, prompt) as crowd:
+        eventually(lambda: all(call.frames > 20 for call in crowd.calls))
+        case.assertEqual(left(house, key, "concurrent"), 0)
+    gone = time.monotonic()
+    eventually(lambda: left(house, key, "concurrent") == clients)
+    free_s = time.monotonic() - gone
+    charged = hold_ledger(case, house, key, word, clients)
+    relayed = sum(call.frames for call in crowd.calls)
+    tell(
+        f"{clients} clients gone: slots free after {free_s:.2f} s, {relayed} frames, {charged} paid"
+    )
+    case.assertTrue(free_s < within(1.0), f"{free_s} s")
+    case.assertEqual({row.outcome for row in house.charges(word)}, {"client_abort"})
+    case.assertTrue(charged >= relayed, f"{charged} for {relayed} frames")
+    read = sum(entry["frames_sent"] for entry in house.entries(word))
+    # A prompt is taken for less than twice what the mock counts.
+    most = read + clients * _prompt_tokens(prompt) * 2
+    case.assertTrue(charged <= most, f"{charged} for {read} frames")

@@ -11,6 +11,7 @@ from tests.limit_scenarios import (
     hold_budget,
     hold_rpm,
     hold_slots,
+    leave,
     spend_all,
 )
 from tests.limits_house import shared_house
@@ -51,6 +52,10 @@ class BudgetTests(SynchronousTestCase):
         for path in ("/api/chat", "/api/generate", "/v1/chat/completions"):
             streams = Streams(count=10, tokens=60, delay_ms=10, paid=3, lease=LEASE, path=path)
             hold_budget(self, shared_house(), streams, stream=False)
+
+    def test_clients_gone(self) -> None:
+        """Who goes in the middle pays for what was read, and holds nothing any more."""
+        leave(self, shared_house(), clients=8)
 
     def test_leases_of_one(self) -> None:
         """The same with leases of a single token."""
