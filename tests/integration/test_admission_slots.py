@@ -4,6 +4,8 @@ from tests.admission_known import OK, REFUSED, SLOTS, UNKNOWN
 from tests.integration.script_case import TenantTestCase
 from tests.script_session import TIMED, Beat
 
+SLOTS_MS = 120_000
+
 
 class SlotTests(TenantTestCase):
     """What runs at once, and what has ended."""
@@ -63,6 +65,21 @@ class SlotTests(TenantTestCase):
         tenant.settle("4", "a", 0)
         self.later(12)
         self.assertEqual(tenant.admit("5")[:3], [SLOTS, 0, 1])
+
+    def test_kept_for_its_lease(self) -> None:
+        """Each lease is kept for as long as it runs, whatever was booked in its second before."""
+        tenant = self.known_tenant(TIMED)
+        tenant.admit("1", prompt=10, lease=20)
+        beat = Beat(id="1", key="a", tokens=60, day="2026-11-23")
+        for lease in (lambda: tenant.admit("2"), lambda: tenant.heartbeat([beat])):
+            self.later(1)
+            tenant.look()
+            tenant.extend("1", "a", 50)
+            for name in ("slots:t", "slots:k:a"):
+                self.session.call("PEXPIRE", tenant.key(name), 9000)
+            self.assertEqual(lease()[0], OK)
+            for name in ("slots:t", "slots:k:a"):
+                self.assertGreater(self.session.call("PTTL", tenant.key(name)), SLOTS_MS - 2000)
 
     def test_ended_slots_go(self) -> None:
         """Slots that have ended are forgotten, some each second."""

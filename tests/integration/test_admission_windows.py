@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 from tests.admission_known import OK, REFUSED, RPM, SLOTS, TPM
 from tests.figures import EXACT
 from tests.integration.script_case import TenantTestCase
-from tests.script_session import TIMED
+from tests.script_session import TIMED, TenantScripts
 
 MINUTE_MS = 60_000
+WINDOW_MS = 120_000
 GAPS_MS = (0, 0, 0, 1, 999, 1000, 1001, 9_999, 30_000, 59_000, 59_999, 60_000, 60_001, 61_000)
 
 
@@ -83,6 +84,34 @@ class WindowTests(TenantTestCase):
         self.assertEqual(tenant.count("c")[:3], [RPM, 0, 58])
         self.later(58)
         self.assertEqual(tenant.count("c")[:3], [OK, 3, 0])
+
+    def test_kept_for_its_minute(self) -> None:
+        """Each second's first booking has its whole minute, also where others looked before."""
+        tenant = self.known_tenant(TIMED)
+        tenant.admit("1", prompt=10, lease=20)
+        bookings = (
+            ("win", lambda: tenant.admit("2")),
+            ("win", lambda: tenant.extend("1", "a", 50)),
+            ("win", lambda: tenant.settle("1", "a", 70)),
+            ("list", tenant.count),
+            ("list", tenant.count),
+        )
+        for kind, book in bookings:
+            self.later(1)
+            self.nearly_over(tenant, kind)
+            tenant.look()
+            tenant.limits["t"] = (0, -1, -1, -1, -1, -1)
+            self.assertEqual([tenant.admit("none")[0], tenant.count()[0]], [RPM, RPM])
+            tenant.limits.clear()
+            self.assertEqual(book()[0], OK)
+            for scope in ("t", "k:a"):
+                left = self.session.call("PTTL", tenant.key(f"{kind}:{scope}"))
+                self.assertGreater(left, WINDOW_MS - 2000, f"{kind}:{scope}")
+
+    def nearly_over(self, tenant: TenantScripts, kind: str) -> None:
+        """Let the windows of one kind end in a few seconds."""
+        for scope in ("t", "k:a"):
+            self.session.call("PEXPIRE", tenant.key(f"{kind}:{scope}"), 9000)
 
     def test_no_minute_has_more(self) -> None:
         """At any time the minute before has no more than the limit, and as many as it may."""

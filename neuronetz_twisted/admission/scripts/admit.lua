@@ -104,7 +104,7 @@ write_pendings()
 for level = 1, 2 do
   local slots = KEYS[4 + level]
   lease(slots, id)
-  if windows[level].fresh or leases[level] == 0 then
+  if windows[level].fresh then
     tidy(slots)
   end
   book(windows[level], 1, taken)

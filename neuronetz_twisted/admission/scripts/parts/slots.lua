@@ -19,6 +19,7 @@ end
 
 local function lease(key, id)
   redis.call('ZADD', key, now + SLOT_MS, id)
+  redis.call('PEXPIRE', key, SLOTS_MS)
 end
 
 -- Leases of many calls.
@@ -31,16 +32,16 @@ local function lease_all(key, ids)
       members[#members + 1] = ids[place]
     end
     redis.call('ZADD', key, unpack(members))
+    redis.call('PEXPIRE', key, SLOTS_MS)
   end
 end
 
--- What is due once a second, and when the first lease was made: some of those that have ended go.
+-- What is due once a second: some of those that have ended go.
 local function tidy(key)
   local ended = redis.call('ZCOUNT', key, '-inf', now)
   if ended > 0 then
     redis.call('ZREMRANGEBYRANK', key, 0, math.min(ended, MOST_ENDED) - 1)
   end
-  redis.call('PEXPIRE', key, SLOTS_MS)
 end
 
 -- The seconds until the first of the running leases ends, unless it is renewed.

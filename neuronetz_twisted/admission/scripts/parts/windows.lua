@@ -31,11 +31,12 @@ local function write(window, at, requests, tokens)
 end
 
 -- Read a window as of this second; what is older leaves it. It is fresh where nothing has been
--- booked in this second.
+-- booked in this second: that another script has looked at it since makes no difference, else the
+-- booking would not be kept for its whole minute.
 local function window(key)
   local kept = redis.call('HMGET', key, 'at', 'requests', 'tokens', second % SPAN_S)
   local at = tonumber(kept[1])
-  local found = {key = key, requests = 0, tokens = 0, newest = '0 0', fresh = at ~= second}
+  local found = {key = key, requests = 0, tokens = 0, newest = '0 0', fresh = true}
   if not at then
     return found
   end
@@ -45,7 +46,7 @@ local function window(key)
   end
   found.requests, found.tokens = tonumber(kept[2]), tonumber(kept[3])
   if second == at then
-    found.newest = kept[4]
+    found.newest, found.fresh = kept[4], not kept[4]
   else
     local places = {}
     for passed = at + 1, second do
