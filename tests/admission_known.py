@@ -20,6 +20,7 @@ SPAN_S = 61
 SLOT_MS = 30_000
 KEPT_MS = {"running": 900_000, "settled": 86_400_000, "ended": 60_000}
 MOST_DROPPED = 10
+MOST_AT_ONCE = 1000
 
 
 def day_of(ms: int) -> str:
@@ -159,16 +160,24 @@ class Known:
         self.epoch = epoch
         return None
 
-    def drop_expired(self) -> None:
-        """Forget a few of what nobody speaks for."""
+    def drop_expired(self) -> bool:
+        """Forget a few of what nobody speaks for; where any counted, only the ledger knows."""
+        if not self.drop(MOST_DROPPED):
+            return False
+        self.drop(MOST_AT_ONCE)
+        self.gen = None
+        return True
+
+    def drop(self, most: int) -> bool:
+        """Forget so many, the oldest first; whether any counted."""
         now = self.now()
         expired = sorted(
             (pending.until, call_id)
             for call_id, pending in self.pendings.items()
             if pending.until <= now
         )
-        for _, call_id in expired[:MOST_DROPPED]:
-            del self.pendings[call_id]
+        dropped = [self.pendings.pop(call_id) for _, call_id in expired[:most]]
+        return any(pending.tokens > 0 for pending in dropped)
 
     def full(self, scopes: Sequence[str], taken: int) -> list[int] | None:
         """The limit that takes longest to have room again, of those that have none."""

@@ -32,7 +32,8 @@ class Model(Known):
         second = self.now() // 1000
         if (objection := self.objection(gen, epoch)) is not None:
             return objection
-        self.drop_expired()
+        if self.drop_expired():
+            return [UNKNOWN]
         pending = self.pendings.get(call_id)
         if pending is None:
             day, scopes = day_of(self.wall_ms), ("t", key)

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from tests.admission_known import MONTH, OK
+from tests.admission_known import MONTH, OK, UNKNOWN
 from tests.integration.script_case import NOON_S, TenantTestCase
 from tests.script_session import REAL, TIMED, Beat, TenantScripts
 
@@ -72,7 +72,7 @@ class BudgetTests(TenantTestCase):
         for number in range(400):
             at = NOON_S + number * 86_399 * 37
             self.session.set_clock(at * 1000)
-            answer = tenant.admit(str(number))
+            answer = tenant.admit(str(number), prompt=0, lease=0)
             self.assertEqual(str(answer[2]), datetime.fromtimestamp(at, UTC).strftime("%Y%m%d"))
 
     def test_nobody_speaks_for_it(self) -> None:
@@ -85,6 +85,8 @@ class BudgetTests(TenantTestCase):
         self.later(899)
         self.assertEqual(tenant.count()[6], 650)
         self.later(1)
+        self.assertEqual(tenant.admit("1", prompt=0, lease=0), [UNKNOWN])
+        tenant.rebuild([])
         self.assertEqual(tenant.admit("1", prompt=0, lease=0)[8], 850)
         self.assertEqual(tenant.flushed(["settled"], [("t", "total", "1970-01-01", 150)]), [OK])
         self.assertEqual(tenant.count()[6], 850)

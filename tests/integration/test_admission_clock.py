@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from tests.admission_known import DAY, MONTH, OK, REFUSED, RPM, SLOTS
+from tests.admission_known import DAY, MONTH, OK, REFUSED, RPM, SLOTS, UNKNOWN
 from tests.integration.script_case import TODAY, TenantTestCase
 from tests.script_session import TIMED, Beat
 
@@ -53,6 +53,8 @@ class ClockTests(TenantTestCase):
         self.assertEqual(tenant.admit("gone", prompt=1, lease=0)[:2], [OK, 0])
         self.assertEqual(tenant.look()[6], 49)
         self.later(840)
+        self.assertEqual(tenant.admit("3", prompt=1, lease=0), [UNKNOWN])
+        tenant.rebuild([])
         self.assertEqual(tenant.admit("3", prompt=1, lease=0)[8], 88)
 
     def test_an_hour_forth(self) -> None:

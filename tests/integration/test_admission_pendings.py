@@ -1,6 +1,6 @@
 """Pendings on a real server: each step twice, late, or after a loss."""
 
-from tests.admission_known import GONE, OK, REFUSED, UNKNOWN
+from tests.admission_known import GONE, OK, REFUSED, TOTAL, UNKNOWN
 from tests.integration.script_case import TODAY, TenantTestCase
 from tests.script_session import TIMED, Beat, TenantScripts
 
@@ -148,13 +148,46 @@ class PendingTests(TenantTestCase):
         tenant.heartbeat([runs, ended])
         for wait, total in ((800, 57), (899.999, 57), (0.001, 7), (85_499, 7)):
             self.later(wait)
-            tenant.admit(f"at-{self.now_s}", prompt=0, lease=0)
+            self.admitted(tenant, f"at-{self.now_s}", dropped=wait == 0.001)
             self.assertEqual(tenant.look()[13], total)
             if wait == 800:
                 tenant.heartbeat([runs, ended])
         self.later(1)
-        tenant.admit("last", prompt=0, lease=0)
+        self.admitted(tenant, "last", dropped=True)
         self.assertEqual(tenant.look()[13], 0)
+
+    def admitted(self, tenant: TenantScripts, call_id: str, *, dropped: bool) -> None:
+        """Admit a call; first the ledger is read again, where a pending that counted has gone."""
+        if dropped:
+            self.assertEqual(tenant.admit(call_id, prompt=0, lease=0), [UNKNOWN])
+            tenant.rebuild([])
+        self.assertEqual(tenant.admit(call_id, prompt=0, lease=0)[0], OK)
+
+    def test_dropped_and_flushed(self) -> None:
+        """What ends by its age may be on the ledger unheard of: nobody passes before it is read."""
+        tenant = self.known_tenant(TIMED)
+        tenant.limits["t"] = (-1, -1, -1, -1, -1, 1000)
+        tenant.admit("1", prompt=10, lease=990)
+        tenant.settle("1", "a", 1000)
+        self.later(86_400)
+        for ask in (tenant.admit, tenant.admit, lambda _: tenant.count(), lambda _: tenant.look()):
+            self.assertEqual(ask("2"), [UNKNOWN])
+        self.assertEqual(tenant.rebuild([("t", "total", "1970-01-01", 1000)]), [OK])
+        self.assertEqual(tenant.admit("2")[0], TOTAL)
+
+    def test_many_dropped(self) -> None:
+        """However many a dead gateway had, the ledger is read once; none but these are in doubt."""
+        tenant = self.known_tenant(TIMED)
+        for number in range(35):
+            tenant.admit(str(number), prompt=10 * (number % 2), lease=0)
+        self.later(900)
+        self.admitted(tenant, "new", dropped=True)
+        self.assertEqual(self.total(tenant), [0, 0])
+        self.assertEqual(self.session.call("ZCARD", tenant.key("pend")), 1)
+        tenant.release("new", "a")
+        tenant.admit("nothing", prompt=0, lease=0)
+        self.later(900)
+        self.admitted(tenant, "last", dropped=False)
 
     def test_batches(self) -> None:
         """However many calls one heartbeat or flush has, each counts."""

@@ -16,7 +16,9 @@ local refused = objection(ARGV[2], ARGV[3])
 if refused then
   return refused
 end
-drop_expired()
+if drop_expired() then
+  return {UNKNOWN}
+end
 local held = read(id)
 if held and held.state ~= OPEN then
   return {REFUSED}

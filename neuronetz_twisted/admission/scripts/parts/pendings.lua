@@ -130,21 +130,36 @@ local function write_pendings()
   changed, renewed, texts = {}, {}, {}
 end
 
--- Forget some of what has been kept for long enough: more than a call can add.
-local function drop_expired()
-  local ids = redis.call('ZRANGE', KEYS[2], '-inf', now, 'BYSCORE', 'LIMIT', 0, MOST_DROPPED)
+-- Forget so many of those that have been kept for long enough; whether any of them counted.
+local function drop(most)
+  local ids = redis.call('ZRANGE', KEYS[2], '-inf', now, 'BYSCORE', 'LIMIT', 0, most)
   if #ids == 0 then
-    return
+    return false
   end
-  local fields = {}
+  local fields, counted = {}, false
+  read_ahead(ids)
   for place, id in ipairs(ids) do
     local pending = read(id)
     if pending then
       charge(pending, -pending.tokens)
+      counted = counted or pending.tokens > 0
     end
     fields[place] = 'p:' .. id
   end
   redis.call('HDEL', KEYS[1], unpack(fields))
   redis.call('ZREM', KEYS[2], unpack(ids))
   write_pendings()
+  return counted
+end
+
+-- Forget some of what has been kept for long enough: more than a call can add. What counted may be
+-- on the ledger without our having heard of it: then the tenant is known no longer, until it is read
+-- from there, and more goes at once, so that this is done once. Whether it is so.
+local function drop_expired()
+  if not drop(MOST_DROPPED) then
+    return false
+  end
+  drop(MOST_AT_ONCE)
+  redis.call('HDEL', KEYS[1], 'gen')
+  return true
 end
