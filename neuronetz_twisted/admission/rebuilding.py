@@ -45,7 +45,10 @@ class Rebuilding:
         return knowing.addTimeout(self._wait_s, self._clock, onTimeoutCancel=_too_late)
 
     def rebuild(self, tenant: str) -> Deferred[None]:
-        """Tell of a tenant under a generation that is known to stand."""
+        """Tell of a tenant under a generation that is known to stand.
+
+        What the ledger had is told only while it is the generation under which that was read.
+        """
         return self._flights.join(tenant, partial(self._rebuild, tenant))
 
     async def _know(self, tenant: str) -> None:
@@ -54,10 +57,11 @@ class Rebuilding:
         await self.rebuild(tenant)
 
     async def _rebuild(self, tenant: str) -> None:
+        gen = self._standing.gen
         try:
             lines = await self._ledger(tenant)
-            gen = self._standing.gen
-            if gen is None:
+            if gen is None or gen != self._standing.gen:
+                # What was flushed since may have been told to the one before alone, which is lost.
                 raise LimitsUnavailable(why="generation")
             asked = script_calls.rebuild(tenant, gen, lines)
             answer = await self._asking.run(self._scripts.rebuild, asked, answers.done)

@@ -87,5 +87,23 @@ class RebuildingTests(SynchronousTestCase):
         waiter = self.rebuilding.rebuild("T")
         self.standing.connected("b" * 40)
         lines.callback([LINE])
-        self.failureResultOf(waiter, LimitsUnavailable)
+        refusal = self.failureResultOf(waiter, LimitsUnavailable)
+        self.assertEqual(refusal.value.why, "generation")
         self.assertEqual(self.redis.names(), [])
+
+    def test_another_meanwhile(self) -> None:
+        """What was read under one generation is not told under a later one; the next read is."""
+        lines: Deferred[Sequence[LedgerLine]] = Deferred()
+        self.lines = lines
+        waiter = self.rebuilding.rebuild("T")
+        self.standing.connected("b" * 40)
+        self.clock.advance(0.0)
+        later = f"{'b' * 40}-n"
+        self.assertEqual(self.standing.gen, later)
+        lines.callback([LINE])
+        refusal = self.failureResultOf(waiter, LimitsUnavailable)
+        self.assertEqual(refusal.value.why, "generation")
+        self.assertEqual(self.redis.names(), [])
+        self.lines = succeed([LINE])
+        self.successResultOf(self.rebuilding.rebuild("T"))
+        self.assertEqual(self.redis.the("rebuild").args[0], later)
