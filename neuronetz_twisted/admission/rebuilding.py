@@ -33,7 +33,8 @@ class Rebuilding:
     _standing: Standing
     _ledger: Ledger
     _wait_s: float
-    _flights: SingleFlight[str, None] = field(factory=SingleFlight, init=False)
+    _knowing: SingleFlight[str, None] = field(factory=SingleFlight, init=False)
+    _telling: SingleFlight[str, None] = field(factory=SingleFlight, init=False)
 
     def know(self, tenant: str) -> Deferred[None]:
         """See to it that Redis knows a tenant that it said it does not know.
@@ -41,7 +42,7 @@ class Rebuilding:
         Fails with `LimitsUnavailable` where that is not done in time. The work goes on then, so
         that it is done for the next who asks.
         """
-        knowing = Deferred.fromCoroutine(self._know(tenant))
+        knowing = self._knowing.join(tenant, partial(self._know, tenant))
         return knowing.addTimeout(self._wait_s, self._clock, onTimeoutCancel=_too_late)
 
     def rebuild(self, tenant: str) -> Deferred[None]:
@@ -49,7 +50,7 @@ class Rebuilding:
 
         What the ledger had is told only while it is the generation under which that was read.
         """
-        return self._flights.join(tenant, partial(self._rebuild, tenant))
+        return self._telling.join(tenant, partial(self._rebuild, tenant))
 
     async def _know(self, tenant: str) -> None:
         # The tenant is new to Redis, or all was lost: only the marker can say.

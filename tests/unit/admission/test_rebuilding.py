@@ -63,12 +63,24 @@ class RebuildingTests(SynchronousTestCase):
         """Whoever waits for too long is refused; the work goes on for the next."""
         lines: Deferred[Sequence[LedgerLine]] = Deferred()
         self.lines = lines
-        waiter = self.rebuilding.know("T")
-        self.clock.advance(0.25)
-        refusal = self.failureResultOf(waiter, LimitsUnavailable)
+        refusal = self.failureResultOf(self.late(), LimitsUnavailable)
         self.assertEqual(refusal.value.why, "rebuild")
         lines.callback([LINE])
         self.assertEqual(self.redis.names(), ["rebuild"])
+
+    def test_too_late_for_the_marker(self) -> None:
+        """So it does where already the look at the marker has taken too long."""
+        look: Deferred[None] = Deferred()
+        self.patch(self.standing, "look", lambda: look)
+        self.failureResultOf(self.late(), LimitsUnavailable)
+        look.callback(None)
+        self.assertEqual(self.redis.names(), ["rebuild"])
+
+    def late(self) -> Deferred[None]:
+        """Wait for a tenant in vain."""
+        waiter = self.rebuilding.know("T")
+        self.clock.advance(0.25)
+        return waiter
 
     def test_failures(self) -> None:
         """The ledger away, Redis away, or a Redis that says no: refused."""
