@@ -34,6 +34,15 @@ LIMIT_NAMES: tuple[str, ...] = tuple(limit.name for limit in fields(Limits))
 
 
 @frozen(kw_only=True)
+class SetLimits:
+    """What is set for a key and for its tenant, read at once, as of the tenant's `epoch`."""
+
+    epoch: int
+    tenant: Limits
+    key: Limits
+
+
+@frozen(kw_only=True)
 class Grant:
     """What one call was admitted with, in tokens.
 

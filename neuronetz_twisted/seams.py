@@ -14,6 +14,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IPushProducer
 
 from neuronetz_twisted.errors import Refusal
+from neuronetz_twisted.limits import SetLimits
 from neuronetz_twisted.vocabulary import (
     AuditSlot,
     CachedPrincipal,
@@ -36,8 +37,11 @@ class KeyStore(Protocol):
         """Note that a credential was verified just now; `rehashed` replaces its argon2 hash."""
         ...
 
-    def usable(self, key_ids: Sequence[UUID]) -> Deferred[frozenset[UUID]]:
-        """Those of the keys that are active, unexpired, and of an active tenant, as of now."""
+    def usable(self, key_ids: Sequence[UUID]) -> Deferred[Mapping[UUID, SetLimits]]:
+        """Those of the keys that are active, unexpired, and of an active tenant, as of now.
+
+        With each comes what is set for it.
+        """
         ...
 
 

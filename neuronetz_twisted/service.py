@@ -5,11 +5,12 @@ one part each from the settings. `lifecycle.py` starts and stops what is made he
 """
 
 import time
+from functools import partial
 from typing import Any
 
 from neuronetz_twisted.admission.admit import Admission
 from neuronetz_twisted.admission.allowance import Defaults
-from neuronetz_twisted.admission.changes import TenantChanges
+from neuronetz_twisted.admission.changes import TenantChanges, change_limits
 from neuronetz_twisted.admission.failures import FailureBuckets
 from neuronetz_twisted.admission.identify import Identifier
 from neuronetz_twisted.admission.limiter import Limiter
@@ -227,7 +228,7 @@ def wire(settings: Settings, reactor: Any, files: Files | None) -> Parts:
     discovery = _discovery(settings, reactor, OllamaClient(polls), redis)
     keys = PostgresKeyStore(database)
     identifier = _identifier(settings, reactor, keys, redis, argon2)
-    live = LiveCalls(keys)
+    live = LiveCalls(keys, partial(change_limits, limiter.change, _defaults(settings)))
     listener = RevocationListener(
         reactor, database, TenantChanges(identifier, limiter, live.epoch_changed)
     )

@@ -18,7 +18,7 @@ from tests.crowd import Exchange
 from tests.figures import EXACT, within
 from tests.gateway import Stack
 from tests.http_client import ask
-from tests.limits_house import FLUSHED_S, LimitsHouse, most_at_once, new_word
+from tests.limits_house import FLUSHED_S, LimitsHouse, most_at_once, new_word, tenant_of
 from tests.processes import eventually
 
 SPAN_S = 60.0
@@ -193,6 +193,29 @@ def hold_budget(
     case.assertTrue(cut, "no stream was cut")
     case.assertTrue(len(cut) < len(ran) or not streams.short, "no stream came to its own end")
     case.assertTrue(charged > 0.9 * budget - streams.tokens, f"only {charged} of {budget}")
+
+
+def lower_budget(case: SynchronousTestCase, house: LimitsHouse, streams: Streams) -> None:
+    """Streams on a large budget that is lowered to what is used: each is cut within a lease.
+
+    Until then it may go on for the second in which a change holds, and for what it has drawn.
+    """
+    word, budget = new_word(), 100_000
+    key = house.new_key(many(budget_day=budget))
+    warm(house, key)
+    with house.crowd(key, streams.count, streams.prompt(word)) as crowd:
+        eventually(lambda: all(call.frames > streams.lease for call in crowd.calls))
+        used = budget - left(house, key, "budget_day")
+        house.stacks[0].command("set-budget", "--tenant", tenant_of(key), "--day", str(used))
+        before = [call.frames for call in crowd.calls]
+        crowd.wait(_ANSWERS_S)
+    further = [call.frames - so_far for call, so_far in zip(crowd.calls, before, strict=True)]
+    tell(f"{streams}: cut {further} frames behind a lowered budget")
+    for call in crowd.calls:
+        hold_end(case, call, is_cut=True)
+    case.assertTrue(max(further) <= 1000 / streams.delay_ms + 2 * streams.lease, str(further))
+    hold_ledger(case, house, key, word, streams.count)
+    case.assertEqual({row.outcome for row in house.charges(word)}, {"cut/budget"})
 
 
 def _prompt_tokens(prompt: str) -> int:

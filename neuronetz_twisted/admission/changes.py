@@ -11,13 +11,26 @@ from attrs import define, field
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
+from neuronetz_twisted.admission.allowance import Defaults, allowance_of
 from neuronetz_twisted.admission.identify import Identifier
-from neuronetz_twisted.admission.limits import Limiter
+from neuronetz_twisted.admission.limits import Limiter, caller_of
+from neuronetz_twisted.admission.script_calls import Caller
 from neuronetz_twisted.errors import RedisUnavailable
+from neuronetz_twisted.vocabulary import Principal
 
 _log = Logger()
 
 MAX_TOLD = 100_000
+
+
+def change_limits(
+    change: Callable[[str, Caller], None],
+    defaults: Defaults,
+    request_id: str,
+    principal: Principal,
+) -> None:
+    """Tell the limiter, by its `change`, what a running call may use as of now (SPEC 7)."""
+    change(request_id, caller_of(principal, allowance_of(principal, defaults)))
 
 
 @define

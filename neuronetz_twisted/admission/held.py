@@ -6,9 +6,9 @@ loss of Redis would forget it (DESIGN 4). It has a slot until it is settled.
 
 from collections.abc import Iterable, Sequence
 
-from attrs import define, field
+from attrs import define, evolve, field
 
-from neuronetz_twisted.admission.script_calls import HeldCall
+from neuronetz_twisted.admission.script_calls import Caller, HeldCall
 
 
 @define
@@ -30,6 +30,12 @@ class HeldCalls:
     def get(self, request_id: str) -> HeldCall | None:
         """Find a call."""
         return self._calls.get(request_id)
+
+    def change(self, request_id: str, caller: Caller) -> None:
+        """Have a call be of the same caller with other limits, from its next lease on."""
+        call = self._calls.get(request_id)
+        if call is not None:
+            call.demand = evolve(call.demand, caller=caller)
 
     def drop(self, request_ids: Iterable[str]) -> None:
         """Let go of calls; those that are not held, of other processes, are passed over."""

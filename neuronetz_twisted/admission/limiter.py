@@ -185,6 +185,10 @@ class Limiter(Service):
             call.tokens = max(call.tokens, answer.total)
         return answer.total
 
+    def change(self, request_id: str, caller: Caller) -> None:
+        """Hold a running call against its caller's limits as they are now. Never fails."""
+        self._held.change(request_id, caller)
+
     def settle(self, request_id: str, cost: int) -> None:
         """Note that an admitted call has ended, and what it cost in tokens. Never fails."""
         call = self._held.get(request_id)

@@ -1,15 +1,17 @@
-"""The admitted calls of this process, and the cut of those whose key was taken away.
+"""The admitted calls of this process, and what a change of their tenant does to them.
 
 SPEC 5: streams of a revoked key are cut within ten seconds, and a call that still waits for its
 first frame is cut as well. The listener for changes calls `epoch_changed`; a call whose key was
 last confirmed under an older epoch is looked up again, and cut where the key may no longer be used.
-While PostgreSQL is away nothing is known, so nothing is cut: the listener's next call tries again.
+One that is still good is told of with what is set for it now, which holds for its next lease (SPEC
+7). While PostgreSQL is away nothing is known, so nothing is done: the listener's next call tries
+again.
 """
 
 from collections.abc import Callable
 from uuid import UUID
 
-from attrs import define, field
+from attrs import define, evolve, field
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger
 
@@ -23,8 +25,9 @@ from neuronetz_twisted.errors import (
     Refusal,
     UpstreamBusy,
 )
+from neuronetz_twisted.limits import SetLimits
 from neuronetz_twisted.seams import KeyStore
-from neuronetz_twisted.vocabulary import Outcome, Ticket, Usage
+from neuronetz_twisted.vocabulary import Outcome, Principal, Ticket, Usage
 
 _log = Logger()
 
@@ -70,9 +73,13 @@ class LiveCall:
 
 @define
 class LiveCalls:
-    """The admitted calls; once all were cut, each that comes is cut as well."""
+    """The admitted calls; once all were cut, each that comes is cut as well.
+
+    `changed` is told the id and the caller of each call whose tenant has changed, as he is now.
+    """
 
     _keys: KeyStore
+    _changed: Callable[[str, Principal], None]
     _calls: set[LiveCall] = field(factory=set, init=False)
     _draining: bool = field(default=False, init=False)
 
@@ -98,15 +105,18 @@ class LiveCalls:
             live.cut(Draining())
 
     def epoch_changed(self, tenant_id: UUID, epoch: int) -> Deferred[None]:
-        """Cut the calls of a tenant whose keys may no longer be used as of `epoch`."""
+        """Cut the calls of a tenant whose keys may no longer be used as of `epoch`.
+
+        Of those that go on it is told what is set for them now.
+        """
         doubtful = [
             live
             for live in self._calls
             if live.ticket.principal.tenant_id == tenant_id and live.confirmed_epoch < epoch
         ]
-        return Deferred.fromCoroutine(self._confirm(doubtful, epoch))
+        return Deferred.fromCoroutine(self._confirm(doubtful))
 
-    async def _confirm(self, doubtful: list[LiveCall], epoch: int) -> None:
+    async def _confirm(self, doubtful: list[LiveCall]) -> None:
         if not doubtful:
             return
         key_ids = sorted({live.ticket.principal.key_id for live in doubtful})
@@ -116,7 +126,14 @@ class LiveCalls:
             _log.warn("keys of running calls cannot be confirmed", answers=len(doubtful))
             return
         for live in doubtful:
-            if live.ticket.principal.key_id in usable:
-                live.confirmed_epoch = max(live.confirmed_epoch, epoch)
-            else:
+            found = usable.get(live.ticket.principal.key_id)
+            if found is None:
                 live.cut(InvalidApiKey(why="revoked"))
+            elif found.epoch > live.confirmed_epoch:
+                # An answer that was overtaken by a newer one changes nothing.
+                live.confirmed_epoch = found.epoch
+                self._changed(live.ticket.call.id, _as_now(live.ticket.principal, found))
+
+
+def _as_now(principal: Principal, found: SetLimits) -> Principal:
+    return evolve(principal, epoch=found.epoch, tenant_limits=found.tenant, key_limits=found.key)

@@ -1,12 +1,13 @@
 """Credentials in PostgreSQL, as the verifier knows them (SPEC 5)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from uuid import UUID
 
 from attrs import frozen
 from twisted.internet.defer import Deferred
 
+from neuronetz_twisted.limits import SetLimits
 from neuronetz_twisted.stores.postgres import DatabaseThreads
 from neuronetz_twisted.stores.queries import find_key_record, mark_used, usable_keys
 from neuronetz_twisted.vocabulary import KeyRecord
@@ -26,6 +27,9 @@ class PostgresKeyStore:
         """Note that a credential was verified just now; `rehashed` replaces its argon2 hash."""
         return self.database.run(partial(mark_used, prefix=prefix, rehashed=rehashed))
 
-    def usable(self, key_ids: Sequence[UUID]) -> Deferred[frozenset[UUID]]:
-        """Those of the keys that are active, unexpired, and of an active tenant, as of now."""
+    def usable(self, key_ids: Sequence[UUID]) -> Deferred[Mapping[UUID, SetLimits]]:
+        """Those of the keys that are active, unexpired, and of an active tenant, as of now.
+
+        With each comes what is set for it.
+        """
         return self.database.run(partial(usable_keys, key_ids=key_ids))

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection, Row, func, select, update
 
-from neuronetz_twisted.limits import LIMIT_NAMES, Limits
+from neuronetz_twisted.limits import LIMIT_NAMES, Limits, SetLimits
 from neuronetz_twisted.stores.tables import (
     api_key_credentials,
     api_keys,
@@ -19,6 +19,12 @@ from neuronetz_twisted.stores.tables import (
     tenants,
 )
 from neuronetz_twisted.vocabulary import KeyRecord, Scope, Status
+
+_LIMITS = tuple(
+    table.c[name].label(f"{level}_{name}")
+    for level, table in (("tenant", tenant_limits), ("key", key_limits))
+    for name in LIMIT_NAMES
+)
 
 
 def find_key_record(connection: Connection, prefix: str) -> KeyRecord | None:
@@ -38,8 +44,7 @@ def find_key_record(connection: Connection, prefix: str) -> KeyRecord | None:
             api_keys.c.scopes,
             api_keys.c.prompt_logging,
             func.least(api_keys.c.expires_at, api_key_credentials.c.expires_at).label("expires_at"),
-            *(tenant_limits.c[name].label(f"tenant_{name}") for name in LIMIT_NAMES),
-            *(key_limits.c[name].label(f"key_{name}") for name in LIMIT_NAMES),
+            *_LIMITS,
         )
         .select_from(
             api_key_credentials.join(api_keys)
@@ -87,14 +92,20 @@ def mark_used(connection: Connection, prefix: str, rehashed: str | None) -> None
     )
 
 
-def usable_keys(connection: Connection, key_ids: Collection[UUID]) -> frozenset[UUID]:
+def usable_keys(connection: Connection, key_ids: Collection[UUID]) -> dict[UUID, SetLimits]:
     """Those of the keys that are active, of an active tenant, and have not expired.
 
-    A key whose credentials have all expired counts as expired.
+    With each comes what is set for it, all of one snapshot. A key whose credentials have all
+    expired counts as expired.
     """
     statement = (
-        select(api_keys.c.id)
-        .select_from(api_keys.join(tenants).join(api_key_credentials))
+        select(api_keys.c.id, tenants.c.epoch, *_LIMITS)
+        .select_from(
+            api_keys.join(tenants)
+            .join(api_key_credentials)
+            .outerjoin(tenant_limits)
+            .outerjoin(key_limits)
+        )
         .where(
             api_keys.c.id == func.any(list(key_ids)),
             api_keys.c.status == Status.ACTIVE.value,
@@ -106,7 +117,10 @@ def usable_keys(connection: Connection, key_ids: Collection[UUID]) -> frozenset[
             ),
         )
     )
-    return frozenset(connection.execute(statement).scalars())
+    return {
+        row.id: SetLimits(epoch=row.epoch, tenant=_limits(row, "tenant"), key=_limits(row, "key"))
+        for row in connection.execute(statement)
+    }
 
 
 def changed_tenants(

@@ -4,7 +4,7 @@ Each answers at once, or, while `held` is true, only when `release` is called: s
 what happens between a question and its answer. Each counts what it was asked.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from hashlib import sha256
 from random import Random
 from typing import Any, TypeVar
@@ -16,6 +16,7 @@ from twisted.internet.defer import Deferred, fail, succeed
 from neuronetz_twisted.admission.credentials import new_key
 from neuronetz_twisted.admission.verifier import VerifyResult
 from neuronetz_twisted.errors import AuthUnavailable, DatabaseUnavailable, RedisUnavailable
+from neuronetz_twisted.limits import SetLimits
 from neuronetz_twisted.vocabulary import CachedPrincipal, KeyRecord, Scope, Status
 
 Answer = TypeVar("Answer")
@@ -125,20 +126,19 @@ class FakeKeyStore:
         self.noted.append((prefix, rehashed))
         return succeed(None)
 
-    def usable(self, key_ids: Sequence[UUID]) -> Deferred[frozenset[UUID]]:
+    def usable(self, key_ids: Sequence[UUID]) -> Deferred[Mapping[UUID, SetLimits]]:
         """Pick the keys that are active, of an active tenant; expiry is left to `find`."""
         if self.away:
             return fail(DatabaseUnavailable())
         asked = set(key_ids)
-        return succeed(
-            frozenset(
-                row.key_id
-                for row in self.rows.values()
-                if row.key_id in asked
-                and row.key_status is Status.ACTIVE
-                and row.tenant_status is Status.ACTIVE
-            )
-        )
+        usable = {
+            row.key_id: SetLimits(epoch=row.epoch, tenant=row.tenant_limits, key=row.key_limits)
+            for row in self.rows.values()
+            if row.key_id in asked
+            and row.key_status is Status.ACTIVE
+            and row.tenant_status is Status.ACTIVE
+        }
+        return self.gate.answer(lambda: usable)
 
 
 @define

@@ -6,7 +6,7 @@ from uuid import UUID, uuid4
 from sqlalchemy import Connection
 from twisted.trial.unittest import TestCase
 
-from neuronetz_twisted.limits import LIMIT_NAMES, Limits
+from neuronetz_twisted.limits import LIMIT_NAMES, Limits, SetLimits
 from neuronetz_twisted.stores.keys import PostgresKeyStore
 from neuronetz_twisted.stores.operator_queries import create_key
 from neuronetz_twisted.vocabulary import KeyRecord, Scope, Status
@@ -136,10 +136,10 @@ class KeyStore(TestCase):
                 key_id = await self.add("laptop", PREFIX)
                 other = await self.add("desktop", "nz_bbbbbbbbb")
                 both = [key_id, other]
-                self.assertEqual(await self.store.usable(both), frozenset(both))
+                self.assertEqual(set(await self.store.usable(both)), set(both))
                 self.admin.execute(change)
                 left = await self.store.usable([*both, uuid4()])
-                self.assertEqual(left, frozenset() if "tenants" in change else {other})
+                self.assertEqual(set(left), set() if "tenants" in change else {other})
                 self.admin.execute("DELETE FROM gateway.api_keys; DELETE FROM gateway.tenants")
 
     async def test_usable_with_two_credentials(self) -> None:
@@ -152,8 +152,29 @@ class KeyStore(TestCase):
             "INSERT INTO gateway.api_key_credentials (prefix, key_id, secret_hash)"
             f" VALUES ('nz_bbbbbbbbb', '{key_id}', 'hash')"
         )
-        self.assertEqual(await self.store.usable([key_id]), {key_id})
+        self.assertEqual(set(await self.store.usable([key_id])), {key_id})
+
+    async def test_usable_limits(self) -> None:
+        """With each key comes what is set for it and its tenant, as of the tenant's epoch."""
+        tenant_id = await self.database.run(add_tenant)
+        key_id, other = await self.add("laptop", PREFIX), await self.add("desktop", "nz_bbbbbbbbb")
+        self.admin.execute(
+            "INSERT INTO gateway.tenant_limits (tenant_id, budget_day) VALUES (%s, 5)", [tenant_id]
+        )
+        self.admin.execute(
+            "INSERT INTO gateway.key_limits (key_id, budget_total) VALUES (%s, 6)", [key_id]
+        )
+        record = await self.store.find(PREFIX)
+        assert record is not None
+        tenant, key = Limits(budget_day=5), Limits(budget_total=6)
+        self.assertEqual(
+            await self.store.usable([key_id, other]),
+            {
+                key_id: SetLimits(epoch=record.epoch, tenant=tenant, key=key),
+                other: SetLimits(epoch=record.epoch, tenant=tenant, key=Limits()),
+            },
+        )
 
     async def test_usable_of_nothing(self) -> None:
         """No keys, no answer to wait long for."""
-        self.assertEqual(await self.store.usable([]), frozenset())
+        self.assertEqual(await self.store.usable([]), {})

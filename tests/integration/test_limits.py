@@ -12,6 +12,7 @@ from tests.limit_scenarios import (
     hold_rpm,
     hold_slots,
     leave,
+    lower_budget,
     spend_all,
 )
 from tests.limits_house import shared_house
@@ -64,6 +65,12 @@ class BudgetTests(SynchronousTestCase):
         self.addCleanup(house.remove, stack)
         streams = Streams(count=10, tokens=30, delay_ms=20, paid=3, lease=1)
         hold_budget(self, house, streams, stacks=[stack])
+
+    def test_lowered(self) -> None:
+        """A budget that is lowered to what is used cuts what runs, within a lease of each."""
+        lower_budget(
+            self, shared_house(), Streams(count=4, tokens=200, delay_ms=100, paid=0, lease=LEASE)
+        )
 
     def test_short_answers(self) -> None:
         """What answers do not use of their leases is there for others, up to the last."""

@@ -68,7 +68,7 @@ class GatewayTests(SynchronousTestCase):
         self.failures: list[str] = []
         self.first, self.second = Noted("first", self.notes), Noted("second", self.notes)
         self.edge = NotedEdge("edge", self.notes)
-        self.live = LiveCalls(FakeKeyStore())
+        self.live = LiveCalls(FakeKeyStore(), lambda *_: None)
         self.wired: list[object] = []
         self.prepared: list[object] = ["files"]
         self.patch(lifecycle, "in_own_thread", lambda _, work, __: execute(work))

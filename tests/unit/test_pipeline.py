@@ -66,7 +66,7 @@ class PipelineTests(SynchronousTestCase):
         self.client = RecordingClient()
         self.admissions = 0
         limits = RelayLimits(idle_s=10, stall_s=10, max_folded_bytes=1000)
-        self.live = LiveCalls(self.keys)
+        self.live = LiveCalls(self.keys, lambda *_: None)
         self.pipeline = Pipeline(
             made_admission(
                 identifier,

@@ -7,12 +7,34 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from neuronetz_twisted.admission import changes
-from neuronetz_twisted.admission.changes import TenantChanges
+from neuronetz_twisted.admission.allowance import Defaults
+from neuronetz_twisted.admission.changes import TenantChanges, change_limits
 from neuronetz_twisted.admission.failures import FailureBuckets
 from neuronetz_twisted.admission.identify import Identifier
+from neuronetz_twisted.admission.script_calls import Caller
+from neuronetz_twisted.limits import Limits
 from neuronetz_twisted.testing.admission import FakeLimiter
 from neuronetz_twisted.testing.calls import TENANT, made_principal
 from neuronetz_twisted.testing.identity import FakeKeyStore, FakePrincipalCache, FakeVerifier
+
+
+class LimitsTests(SynchronousTestCase):
+    def test_change_limits(self) -> None:
+        """The limiter is told whose call it is and all that holds for him, the defaults with it."""
+        told: list[tuple[str, Caller]] = []
+        defaults = Defaults(rpm=1, tpm=2, concurrent=3, max_body_bytes=4, max_predict=5)
+        principal = made_principal(
+            epoch=8, tenant_limits=Limits(budget_day=6), key_limits=Limits(rpm=7)
+        )
+        change_limits(lambda *change: told.append(change), defaults, "id", principal)
+        caller = Caller(
+            tenant=principal.tenant,
+            key=principal.key,
+            epoch=8,
+            tenant_limits=Limits(tpm=2, concurrent=3, budget_day=6),
+            key_limits=Limits(rpm=7),
+        )
+        self.assertEqual(told, [("id", caller)])
 
 
 class TenantChangesTests(SynchronousTestCase):

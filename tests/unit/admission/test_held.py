@@ -1,8 +1,9 @@
+from attrs import evolve
 from twisted.trial.unittest import SynchronousTestCase
 
 from neuronetz_twisted.admission.held import HeldCalls
 from neuronetz_twisted.admission.script_calls import HeldCall
-from tests.unit.admission.scripted_redis import DAY, demand
+from tests.unit.admission.scripted_redis import DAY, caller, demand
 
 
 class HeldCallsTests(SynchronousTestCase):
@@ -23,6 +24,17 @@ class HeldCallsTests(SynchronousTestCase):
         self.assertIsNone(held.get("b"))
         self.assertEqual(held.of("T"), [first])
         self.assertEqual(held.of("U"), [])
+
+    def test_change(self) -> None:
+        """A held call gets other limits and stays the call that it is; others are passed over."""
+        held = HeldCalls()
+        call = HeldCall(demand("a"), DAY, 1)
+        held.add(call)
+        now = evolve(caller(), epoch=8)
+        held.change("a", now)
+        held.change("never held", now)
+        self.assertEqual(call.demand, evolve(demand("a"), caller=now))
+        self.assertIs(held.get("a"), call)
 
     def test_running(self) -> None:
         """Those that have ended are held, and do not run."""

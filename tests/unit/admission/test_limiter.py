@@ -1,5 +1,6 @@
 from uuid import UUID
 
+from attrs import evolve
 from twisted.internet.defer import CancelledError
 
 from neuronetz_twisted.admission.answers import Code, Stale
@@ -16,6 +17,8 @@ from tests.unit.admission.scripted_redis import (
     OK,
     RELEASED,
     UNKNOWN,
+    Level,
+    caller,
     demand,
 )
 from tests.unit.admission.standings import GEN, RUN
@@ -202,6 +205,18 @@ class ExtendTests(LimiterTestCase):
         self.admit()
         self.redis.replies["extend"] = [1, 266]
         self.assertEqual(self.successResultOf(self.extend()), 266)
+
+    def test_changed(self) -> None:
+        """A lease is drawn against the budgets that are set when it is asked for."""
+        self.admit()
+        self.redis.replies["extend"] = [1, 266]
+        self.successResultOf(self.extend())
+        self.assertEqual(self.redis.the("extend").args[3:], [1000, -1, -1, -1, 2000, 3000])
+        now = evolve(caller(), tenant_limits=Level(budget_day=266), key_limits=Level())
+        self.limiter.change("id", now)
+        self.limiter.change("another", now)
+        self.successResultOf(self.extend())
+        self.assertEqual(self.redis.the("extend").args[3:], [266, -1, -1, -1, -1, -1])
 
     def test_lost_by_redis(self) -> None:
         """A call that Redis has lost is put back before it gets more."""

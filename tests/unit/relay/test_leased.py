@@ -90,7 +90,7 @@ class LeasedTestCase(SynchronousTestCase):
         self.leases.held = True
         self.slot = LimitedSlot()
         self.grant = evolve(GRANT, **{"lease": 10, "has_budget": True} | grant)
-        self.live = LiveCalls(FakeKeyStore()).enter(self.ticket())
+        self.live = LiveCalls(FakeKeyStore(), lambda *_: None).enter(self.ticket())
         self.running = self.run_answer(self.live, writer or NativeWriter(), self.leases.source)
 
     def ticket(self) -> Ticket:

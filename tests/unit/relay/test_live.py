@@ -2,6 +2,7 @@
 
 from uuid import UUID
 
+from attrs import evolve
 from twisted.internet.defer import CancelledError
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -13,10 +14,11 @@ from neuronetz_twisted.errors import (
     Refusal,
     UpstreamBusy,
 )
+from neuronetz_twisted.limits import Limits
 from neuronetz_twisted.relay.live import LiveCall, LiveCalls
 from neuronetz_twisted.testing.calls import made_arrival, made_principal, made_ticket
 from neuronetz_twisted.testing.identity import FakeKeyStore, made_key
-from neuronetz_twisted.vocabulary import Status, Usage
+from neuronetz_twisted.vocabulary import Principal, Status, Usage
 
 KEY = made_key(1)
 
@@ -26,7 +28,8 @@ class LiveCallsTests(SynchronousTestCase):
         """One call of a good key is running."""
         self.keys = FakeKeyStore()
         self.row = self.keys.add(KEY)
-        self.live = LiveCalls(self.keys)
+        self.changed: list[tuple[str, Principal]] = []
+        self.live = LiveCalls(self.keys, lambda *change: self.changed.append(change))
         self.cuts: list[Refusal] = []
         self.one = self.list_one("one")
 
@@ -76,6 +79,8 @@ class LiveCallsTests(SynchronousTestCase):
 
     def test_good_keys_go_on_and_are_asked_once_per_epoch(self) -> None:
         """A confirmed call is not looked up again for the same epoch or an older one."""
+        self.keys.change(KEY[:12])
+        self.keys.change(KEY[:12])
         self.change(epoch=3)
         self.keys.rows.clear()
         self.change(epoch=3)
@@ -83,6 +88,32 @@ class LiveCallsTests(SynchronousTestCase):
         self.assertEqual(self.cuts, [])
         self.change(epoch=4)
         self.assertEqual(len(self.cuts), 1)
+
+    def test_limits_as_they_are_now(self) -> None:
+        """Of a call that goes on it is told once what is set for its tenant and its key."""
+        tenant, key = Limits(budget_day=5), Limits(budget_total=6)
+        self.keys.change(KEY[:12], tenant_limits=tenant, key_limits=key)
+        self.change(epoch=2)
+        self.change(epoch=2)
+        principal = evolve(self.one.ticket.principal, epoch=2, tenant_limits=tenant, key_limits=key)
+        self.assertEqual(self.changed, [("one", principal)])
+
+    def test_limits_that_were_overtaken(self) -> None:
+        """An answer of an older epoch that comes last changes nothing."""
+        self.keys.gate.held = True
+        for budget in (5, 6):
+            row = self.keys.change(KEY[:12], key_limits=Limits(budget_day=budget))
+            asked = self.live.epoch_changed(self.row.tenant_id, row.epoch)
+        self.keys.gate._waiting.reverse()
+        self.keys.gate.release_all()
+        self.successResultOf(asked)
+        self.assertEqual([who.key_limits.budget_day for _, who in self.changed], [6])
+        self.assertEqual(self.one.confirmed_epoch, 3)
+
+    def test_limits_of_a_call_that_is_cut(self) -> None:
+        """They interest nobody."""
+        self.change(self.keys.change(KEY[:12], key_status=Status.REVOKED).epoch)
+        self.assertEqual(self.changed, [])
 
     def test_other_tenants_are_left_alone(self) -> None:
         """Only calls of the tenant that changed are looked at."""

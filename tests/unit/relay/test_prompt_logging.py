@@ -36,7 +36,7 @@ class PromptLoggingTests(SynchronousTestCase):
         call = made_ticket(
             principal=made_principal(prompt_logging=logging), request=made_request(stream=stream)
         )
-        live = LiveCalls(FakeKeyStore()).enter(call)
+        live = LiveCalls(FakeKeyStore(), lambda *_: None).enter(call)
         limits = RelayLimits(idle_s=10, stall_s=10, max_folded_bytes=1000)
         relaying = Relay(Clock(), limits, NO_LEASES)
         running = relaying.run(self.stream, self.client, live, NativeWriter())

@@ -69,7 +69,7 @@ class RelayTestCase(SynchronousTestCase):
     def setUp(self) -> None:
         """Begin an answer whose stream is still silent."""
         self.clock = Clock()
-        self.live = LiveCalls(FakeKeyStore())
+        self.live = LiveCalls(FakeKeyStore(), lambda *_: None)
         self.limits = RelayLimits(idle_s=IDLE_S, stall_s=STALL_S, max_folded_bytes=1000)
         self.client = RecordingClient()
         self.stream = ScriptedStream(backend="the backend")
