@@ -194,10 +194,7 @@ class Call:
 
 
 class AuditSlot(Protocol):
-    """The place of one admitted call in the spool; its intent is written (SPEC 9).
-
-    Here and not in `seams.py`, since a ticket holds one.
-    """
+    """The place of an admitted call in the spool (SPEC 9); here, since a ticket holds one."""
 
     @property
     def tokens(self) -> int | None:

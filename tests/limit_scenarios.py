@@ -203,7 +203,7 @@ def lower_budget(case: SynchronousTestCase, house: LimitsHouse, streams: Streams
     word, budget = new_word(), 100_000
     key = house.new_key(many(budget_day=budget))
     warm(house, key)
-    with house.crowd(key, streams.count, streams.prompt(word)) as crowd:
+    with house.crowd(key, streams.count, *streams.prompts(word)) as crowd:
         eventually(lambda: all(call.frames > streams.lease for call in crowd.calls))
         used = budget - left(house, key, "budget_day")
         house.stacks[0].command("set-budget", "--tenant", tenant_of(key), "--day", str(used))

@@ -112,7 +112,7 @@ class ChargeTests(SettlementTestCase):
         self.settlement.refused(KNOWN, NotAllowed(why="path"))
         self.settlement.answered(KNOWN, 7)
         self.settlement.left(KNOWN)
-        self.assertEqual((self.limiter.settled, self.limiter.released), ({REQUEST_ID: 5}, []))
+        self.assertEqual((self.limiter.settled, self.limiter.released), ({}, []))
 
 
 class EstimateTests(SettlementTestCase):
