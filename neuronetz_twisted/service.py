@@ -176,7 +176,7 @@ def _readiness(
     return Readiness(
         {
             "spool": lambda: records.trail.denies is None,
-            "redis": lambda: limits.redis.up and limits.redis.keeps_all,
+            "redis": lambda: all((limits.redis.up, limits.redis.keeps_all, limits.redis.serves)),
             "limits": lambda: limits.standing.is_open,
             "models": lambda: discovery.fresh,
             "database": lambda: listener.silence_s < settings.redis_key_cache_ttl_s,

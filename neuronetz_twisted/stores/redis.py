@@ -30,6 +30,7 @@ from neuronetz_twisted.redis_target import RedisTarget
 from neuronetz_twisted.seams import RedisArgument, RedisReply, Script
 from neuronetz_twisted.stores.redis_connection import RedisConnection
 from neuronetz_twisted.stores.redis_info import KEEPS_ALL, policy_of
+from neuronetz_twisted.stores.redis_refusals import PROBE, PROBE_KEY, Refusals
 
 POLICY_S = 10.0
 """How often the server is asked what it does without memory: that may be set while it runs."""
@@ -87,6 +88,9 @@ class RedisGate(Service):
         self._policy: str | None = None
         self._policy_looks = LoopingCall(self._look_at_policy)
         self._policy_looks.clock = reactor
+        self._refusals = Refusals(
+            reactor, target.where, lambda: self.script(PROBE, [PROBE_KEY], [])
+        )
 
     @property
     def up(self) -> bool:
@@ -98,21 +102,27 @@ class RedisGate(Service):
         """Whether the server, as far as known, drops no counter for want of memory."""
         return self._policy == KEEPS_ALL
 
+    @property
+    def serves(self) -> bool:
+        """Whether the server, as far as known, does what it is asked and does not refuse it."""
+        return not self._refusals.stand
+
     def call(self, command: bytes, *args: RedisArgument) -> Deferred[RedisReply]:
         """Send one command and wait for its reply.
 
         Fails with RedisNotAsked at once where nobody can take the call, and with RedisUnavailable
         by the deadline in any other case; with txredisapi.ResponseError if the command is wrong.
         """
-        connection = self._next_usable()
-        return self._refusal() if connection is None else connection.call(command, *args)
+        return self._sent_call(command, *args).addErrback(self._refusals.heard)
 
     def script(
         self, script: Script, keys: Sequence[str], args: Sequence[RedisArgument]
     ) -> Deferred[RedisReply]:
         """Run a script, as `call` does; a script that Redis has forgotten is sent along."""
         connection = self._next_usable()
-        return self._refusal() if connection is None else connection.script(script, keys, args)
+        if connection is None:
+            return self._refusal()
+        return connection.script(script, keys, args).addErrback(self._refusals.heard)
 
     def startService(self) -> None:
         """Begin to connect; `up` tells when that is done."""
@@ -128,6 +138,10 @@ class RedisGate(Service):
         if self._policy_looks.running:
             self._policy_looks.stop()
         return Deferred.fromCoroutine(self._disconnect())
+
+    def _sent_call(self, command: bytes, *args: RedisArgument) -> Deferred[RedisReply]:
+        connection = self._next_usable()
+        return self._refusal() if connection is None else connection.call(command, *args)
 
     def _next_usable(self) -> RedisConnection | None:
         for _ in range(len(self._pool)):
@@ -180,6 +194,7 @@ class RedisGate(Service):
         await self._keeping
         for connection in list(self._pool):
             await connection.give_up("the gateway stops")
+        self._refusals.forget()
 
     def _take_in(self, connection: RedisConnection) -> None:
         self._connected(connection.run_id)
@@ -194,7 +209,8 @@ class RedisGate(Service):
         connection.lost.addCallback(self._let_go, connection)
 
     def _look_at_policy(self) -> Deferred[None]:
-        look = self.call(b"INFO", b"memory").addCallback(policy_of).addCallback(self._note_policy)
+        answer = self._sent_call(b"INFO", b"memory")
+        look = answer.addCallback(policy_of).addCallback(self._note_policy)
         # What cannot be read changes nothing; the pool itself says when Redis is away.
         look.addErrback(lambda failure: failure.trap(RedisUnavailable, ResponseError))
         return look.addErrback(

@@ -21,33 +21,19 @@ from neuronetz_twisted.errors import RedisUnavailable
 from neuronetz_twisted.redis_target import RedisTarget
 from neuronetz_twisted.seams import RedisArgument, RedisReply, Script
 from neuronetz_twisted.stores.patience import Patience
-from neuronetz_twisted.stores.redis_info import policy_of, run_id_of
+from neuronetz_twisted.stores.redis_info import policy_of, role_of, run_id_of
+from neuronetz_twisted.stores.redis_refusals import REPLICA, code_of
 from neuronetz_twisted.transports import writer_of
 
 _LOST = "Redis is away: the connection was lost"
 _LATE = "it did not answer in time"
+_IS_REPLICA = "it is a replica"
 _LARGEST_REPLY = 16 * 1024 * 1024
-_SERVER_STATES = frozenset(
-    {"BUSY", "LOADING", "MASTERDOWN", "MISCONF", "NOAUTH", "NOREPLICAS", "OOM", "READONLY"}
-)
-"""Codes of errors that say that Redis cannot serve now, not that the call was wrong."""
 
 
 def _packed(parts: tuple[RedisArgument, ...]) -> bytes:
     command: bytes = pack_command(parts)  # type: ignore[arg-type] # its stub has tuples of one only
     return command
-
-
-def _code(error: ResponseError) -> str:
-    """The code that an error begins with; the rest may quote arguments, and with them secrets."""
-    return str(error).partition(" ")[0]
-
-
-def _in_our_words(failure: Failure) -> Failure:
-    """A failure that says "not now" as RedisUnavailable, any other as it is."""
-    if failure.check(ResponseError) and _code(failure.value) in _SERVER_STATES:
-        return Failure(RedisUnavailable(f"Redis cannot serve now: {_code(failure.value)}"))
-    return failure
 
 
 @define(eq=False)
@@ -113,6 +99,8 @@ class RedisConnection(HiredisProtocol):
         # Connecting to a stopped server succeeds: only an answer shows that there is one.
         await self._greet("PING")
         self.run_id = run_id_of(await self._greet("INFO", "server"))
+        if role_of(await self._greet("INFO", "replication")) == "slave":
+            raise RedisUnavailable(_IS_REPLICA)
         self.policy = policy_of(await self._greet("INFO", "memory"))
 
     async def _greet(self, *parts: RedisArgument) -> RedisReply:
@@ -121,12 +109,12 @@ class RedisConnection(HiredisProtocol):
             call.patience = Patience(self._clock, 2 * self._timeout_s, self.give_up, _LATE)
             return await call.answer
         except ResponseError as error:
-            raise RedisUnavailable(f"it refused {parts[0]!s} with {_code(error)}") from None
+            raise RedisUnavailable(f"it refused {parts[0]!s} with {code_of(error)}") from None
         except RedisUnavailable:
             raise RedisUnavailable(self._fault or _LATE) from None
 
     def call(self, *parts: RedisArgument) -> Deferred[RedisReply]:
-        """Send one command. Fails with RedisUnavailable, or with ResponseError if it is wrong."""
+        """Send one command. Fails with RedisUnavailable, or with ResponseError as Redis says."""
         return self._within_deadline(self._send(parts))
 
     def script(
@@ -175,12 +163,15 @@ class RedisConnection(HiredisProtocol):
             self.give_up("it answered without a question")
             return
         call = self._owed.popleft()
-        if isinstance(reply, ResponseError) and call.script and _code(reply) == "NOSCRIPT":
+        if isinstance(reply, ResponseError) and call.script and code_of(reply) == "NOSCRIPT":
             self.transport.write(_packed(("EVAL", call.script.source, *call.parts)))
             call.script = None
             self._owed.append(call)
             return
         self._overdue -= call.late
+        if isinstance(reply, ResponseError) and code_of(reply) == REPLICA:
+            # A primary that was demoted keeps its connections: elsewhere there may be another.
+            self.give_up(_IS_REPLICA)
         _settle(call, reply)
 
     def connectionLost(self, reason: Failure) -> None:
@@ -212,7 +203,7 @@ class RedisConnection(HiredisProtocol):
     def _within_deadline(self, call: _Call) -> Deferred[RedisReply]:
         if self._watch is None:
             self._watch = self._clock.callLater(self._timeout_s, self._look)
-        return call.answer.addErrback(_in_our_words)
+        return call.answer
 
     def _look(self) -> None:
         """Have patience with the calls that are due; look again when the next one is.

@@ -17,6 +17,11 @@ def run_id_of(reply: RedisReply) -> str:
     return _field_of(reply, b"run_id", _RUN_ID)
 
 
+def role_of(reply: RedisReply) -> str:
+    """Its part in replication, from INFO replication. Raises `RedisUnavailable`."""
+    return _field_of(reply, b"role", _WORD)
+
+
 def policy_of(reply: RedisReply) -> str:
     """What it does without memory, from INFO memory. Raises `RedisUnavailable`."""
     return _field_of(reply, b"maxmemory_policy", _WORD)

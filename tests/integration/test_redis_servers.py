@@ -6,10 +6,11 @@ from pathlib import Path
 
 from twisted.internet.defer import gatherResults
 from twisted.trial.unittest import TestCase
+from txredisapi import ResponseError
 
 from neuronetz_twisted.errors import RedisUnavailable
 from neuronetz_twisted.redis_target import RedisTarget
-from neuronetz_twisted.stores import redis
+from neuronetz_twisted.stores import redis, redis_refusals
 from neuronetz_twisted.stores.redis import RedisGate
 from tests.integration.killable_redis import KillableRedis
 from tests.waiting import reactor, until
@@ -83,6 +84,45 @@ class ServerTests(TestCase):
         self.assertFalse(late.keeps_all)
         await self.gate.call(b"CONFIG", "SET", "maxmemory-policy", "noeviction")
         await until(lambda: gate.keeps_all and late.keeps_all)
+
+    async def test_full(self) -> None:
+        """A server without memory is seen to refuse, and to serve again, though nobody calls."""
+        self.patch(redis_refusals, "PROBE_S", 0.05)
+        await self.gate.call(b"CONFIG", "SET", "maxmemory", 1)
+        await self.refused(self.gate)
+        self.assertTrue(self.gate.up)
+        self.assertFalse(self.gate.serves)
+        await self.gate.call(b"CONFIG", "SET", "maxmemory", 0)
+        await until(lambda: self.gate.serves)
+        self.assertEqual(await self.gate.call(b"DBSIZE"), 0)
+
+    async def test_forbidden_to_write(self) -> None:
+        """An account that may not write, nor a script for it."""
+        self.patch(redis_refusals, "PROBE_S", 0.05)
+        await self.gate.call(b"ACL", "SETUSER", "gw", "on", ">pw", "~*", "+@all", "-hset")
+        gate = await self.started(self.server.target(username="gw", password="pw"))
+        with self.assertRaises(ResponseError):
+            await gate.script(redis_refusals.PROBE, ["k"], [])
+        self.assertFalse(gate.serves)
+        await self.gate.call(b"ACL", "SETUSER", "gw", "+hset")
+        await until(lambda: gate.serves)
+
+    async def test_demoted(self) -> None:
+        """A server that becomes a replica is left, and taken again when it is a primary."""
+        self.patch(redis_refusals, "PROBE_S", 0.05)
+        keeper = await self.started(self.server.target())
+        await self.gate.call(b"REPLICAOF", "127.0.0.1", 1)
+        await self.refused(self.gate)
+        await until(lambda: not self.gate.up)
+        await until(lambda: "it is a replica" in self.reason(self.gate))
+        self.assertFalse(self.gate.serves)
+        await keeper.call(b"REPLICAOF", "NO", "ONE")
+        await until(lambda: self.gate.up and self.gate.serves)
+
+    async def refused(self, gate: RedisGate) -> None:
+        """A script that writes is refused."""
+        with self.assertRaises(RedisUnavailable):
+            await gate.script(redis_refusals.PROBE, ["k"], [])
 
     async def test_forbidden_to_ask(self) -> None:
         """An account that may not ask what the server is gets a clear word."""

@@ -18,11 +18,12 @@ def said(text: str) -> bytes:
     return f"${len(text)}\r\n{text}\r\n".encode()
 
 
-def greeting(run_id: str = RUN_ID, policy: str = "noeviction") -> bytes:
+def greeting(run_id: str = RUN_ID, policy: str = "noeviction", role: str = "master") -> bytes:
     """What a server answers to a gate that needs no account."""
     server = said(f"# Server\r\nredis_version:7.0.0\r\nrun_id:{run_id}\r\ntcp_port:0")
     memory = said(f"# Memory\r\nused_memory:1\r\nmaxmemory_policy:{policy}\r\n")
-    return b"+PONG\r\n" + server + memory
+    replication = said(f"# Replication\r\nrole:{role}\r\nconnected_slaves:0\r\n")
+    return b"+PONG\r\n" + server + replication + memory
 
 
 class ServerEnd(StringTransport):

@@ -22,7 +22,7 @@ from tests.unit.stores.redis_peer import RUN_ID, MemoryRedis, ServerEnd, greetin
 
 SCRIPT = Script("one", b"return 1")
 OTHER = "b" * 40
-ASKED = [[b"PING"], [b"INFO", b"server"], [b"INFO", b"memory"]]
+ASKED = [[b"PING"], *([b"INFO", part] for part in (b"server", b"replication", b"memory"))]
 
 
 @contextmanager
@@ -96,13 +96,16 @@ class GreetingTests(SynchronousTestCase):
         """Whether its counters are whole could not be known, so nothing is asked of it."""
         no_run = said("# Server\r\nredis_version:7.0.0\r\n")
         run = said(f"run_id:{RUN_ID}\r\n")
+        primary = run + said("role:master\r\n")
         for reply, why in (
             (b"-NOPERM this user has no permissions\r\n", "it refused INFO with NOPERM"),
             (no_run, "its answer to INFO has no run_id"),
             (said("run_id:with spaces\r\n"), "its answer to INFO has no run_id"),
             (b":1\r\n", "its answer to INFO has no run_id"),
             (run + b"-NOPERM no\r\n", "it refused INFO with NOPERM"),
-            (run + no_run, "its answer to INFO has no maxmemory_policy"),
+            (run + no_run, "its answer to INFO has no role"),
+            (run + said("role:slave\r\n"), "it is a replica"),
+            (primary + no_run, "its answer to INFO has no maxmemory_policy"),
         ):
             redis = MemoryRedis()
             end = redis.connect(b"+PONG\r\n" + reply)
@@ -187,7 +190,7 @@ class CallTests(SynchronousTestCase):
 
     def test_server_in_trouble(self) -> None:
         """An error that says that Redis cannot serve now is RedisUnavailable."""
-        for code in ("OOM", "LOADING", "READONLY", "BUSY", "MISCONF"):
+        for code in ("OOM", "LOADING", "NOREPLICAS", "BUSY", "MISCONF"):
             call = self.call()
             self.end.send(f"-{code} whatever comes\r\n".encode())
             failure = self.failureResultOf(call, RedisUnavailable)
