@@ -134,9 +134,9 @@ class Standing(Service):
             claim = self._generation.claim(
                 reading, others=await self._others(), nonce=self._nonce()
             )
-            self._log.warn("the counters of Redis are lost or new and are built again")
             options = (b"NX",) if claim.if_absent else ()
             await self._redis.call(b"SET", MARKER, claim.value, *options)
+            self._log.warn("the counters of Redis are lost or new and are built again")
 
     async def _reading(self) -> Reading:
         run_id = self._generation.run_id
@@ -151,8 +151,13 @@ class Standing(Service):
                 raise RedisUnavailable("Redis did not answer as GET and TIME do")
 
     def _look_in(self, seconds: float) -> None:
-        if self.running and (self._timer is None or not self._timer.active()):
+        """Look then, unless a look is due sooner."""
+        if not self.running:
+            return
+        if self._timer is None:
             self._timer = self._clock.callLater(seconds, self._look_again)
+        elif self._timer.getTime() > self._clock.seconds() + seconds:
+            self._timer.reset(seconds)
 
     def _look_again(self) -> None:
         self._timer = None

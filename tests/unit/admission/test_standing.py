@@ -1,10 +1,11 @@
 from twisted.internet.defer import CancelledError, Deferred, fail, succeed
 from twisted.internet.task import Clock
+from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
 from neuronetz_twisted.admission.generation import QUARANTINE_S
 from neuronetz_twisted.admission.standing import MARKER, MOST_CLAIMS, Standing
-from neuronetz_twisted.errors import DatabaseUnavailable, LimitsUnavailable
+from neuronetz_twisted.errors import DatabaseUnavailable, LimitsUnavailable, RedisUnavailable
 from neuronetz_twisted.seams import RedisArgument, RedisReply
 from tests.unit.admission.scripted_redis import NOW_S, ScriptedRedis
 
@@ -133,6 +134,44 @@ class StandingTests(SynchronousTestCase):
             self.redis.away = False
             self.clock.advance(0.2)
             self.assertTrue(self.standing.is_open)
+
+    def test_connected_during_a_pause(self) -> None:
+        """A server that comes is looked at at once, however long the pause; no look is put off."""
+        self.redis.away = True
+        self.connect()
+        self.redis.away = False
+        self.assertEqual(len(self.clock.getDelayedCalls()), 1)
+        self.standing.connected(OTHER)
+        self.clock.advance(0.0)
+        self.assertTrue(self.standing.is_open)
+        self.standing.connected(RUN)
+        self.redis.away = True
+        self.successResultOf(self.standing.look())
+        self.redis.away = False
+        self.clock.advance(0.0)
+        self.assertTrue(self.standing.is_open)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_log_of_a_claim(self) -> None:
+        """That counters are built again is said once it is so, not at each attempt."""
+        call = self.redis.call
+        full = True
+
+        def refusing(command: bytes, *args: RedisArgument) -> Deferred[RedisReply]:
+            if full and command == b"SET":
+                return fail(RedisUnavailable("full"))
+            return call(command, *args)
+
+        self.redis.call = refusing  # type: ignore[method-assign] # this one writes nothing
+        with capturedLogs() as events:
+            self.connect()
+            self.clock.pump([0.2, 0.4])
+            full = False
+            self.clock.advance(0.8)
+        self.assertTrue(self.standing.is_open)
+        lines = [formatEvent(event) for event in events]
+        again = "the counters of Redis are lost or new and are built again"
+        self.assertEqual(lines.count(again), 1)
 
     def test_strange_answers(self) -> None:
         """A server that does not tell the time as it should is not believed."""
