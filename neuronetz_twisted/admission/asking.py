@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import TypeVar
 
-from attrs import frozen
+from attrs import define, field
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -18,11 +18,13 @@ _log = Logger()
 Answer = TypeVar("Answer")
 
 
-@frozen
+@define(eq=False)
 class Asking:
     """Runs scripts on `redis`."""
 
     _redis: ScriptRunner
+    _told: dict[str, set[str]] = field(factory=dict, init=False)
+    """The codes with which each script is refused now; of each the log has one line."""
 
     def run(
         self, script: Script, asked: Asked, parse: Callable[[RedisReply], Answer]
@@ -32,15 +34,22 @@ class Asking:
         It may have been done all the same, unless it fails with `RedisNotAsked`.
         """
         keys, args = asked
+
+        def answered(reply: RedisReply) -> Answer:
+            self._told.pop(script.name, None)
+            return parse(reply)
+
         answer = self._redis.script(script, keys, args)
-        return answer.addCallbacks(parse, _refused, errbackArgs=(script,))
+        return answer.addCallbacks(answered, self._refused, errbackArgs=(script.name,))
 
-
-def _refused(failure: Failure, script: Script) -> Failure:
-    """A script that Redis does not run is a fault of ours or of its set-up, and no pass."""
-    if failure.check(ResponseError) is None:
-        return failure
-    # The rest of its text may quote arguments.
-    code = str(failure.value).partition(" ")[0]
-    _log.error("Redis does not run the script {script}: {code}", script=script.name, code=code)
-    return Failure(RedisUnavailable(f"Redis does not run {script.name}: {code}"))
+    def _refused(self, failure: Failure, name: str) -> Failure:
+        """A script that Redis does not run is a fault of ours or of its set-up, and no pass."""
+        if failure.check(ResponseError) is None:
+            return failure
+        # The rest of its text may quote arguments.
+        code = str(failure.value).partition(" ")[0]
+        told = self._told.setdefault(name, set())
+        if code not in told:
+            told.add(code)
+            _log.error("Redis does not run the script {script}: {code}", script=name, code=code)
+        return Failure(RedisUnavailable(f"Redis does not run {name}: {code}"))

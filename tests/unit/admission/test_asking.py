@@ -1,4 +1,5 @@
 from twisted.internet.defer import Deferred
+from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 from txredisapi import ResponseError
 
@@ -13,11 +14,12 @@ class AskingTests(SynchronousTestCase):
     def setUp(self) -> None:
         """Have a Redis."""
         self.redis = ScriptedRedis()
+        self.asking = Asking(self.redis)
 
     def release(self) -> Deferred[object]:
         """Run a script."""
         asked = script_calls.release(demand())
-        return Asking(self.redis).run(SCRIPTS.release, asked, answers.done)
+        return self.asking.run(SCRIPTS.release, asked, answers.done)
 
     def test_answer(self) -> None:
         """The script is run with its keys and arguments, and its answer becomes a value."""
@@ -43,3 +45,27 @@ class AskingTests(SynchronousTestCase):
         self.redis.the("release").answer.errback(ResponseError("CROSSSLOT of secret"))
         failure = self.failureResultOf(answer, RedisUnavailable)
         self.assertEqual(str(failure.value), "Redis does not run release: CROSSSLOT")
+
+    def test_one_line(self) -> None:
+        """Each kind of refusal is logged once, until the script works again."""
+
+        def refuse(code: str) -> None:
+            answer = self.release()
+            self.redis.calls[-1].answer.errback(ResponseError(f"{code} of secret"))
+            self.failureResultOf(answer, RedisUnavailable)
+
+        with capturedLogs() as events:
+            for _ in range(3):
+                refuse("CROSSSLOT")
+                refuse("ERR")
+            self.redis.replies["release"] = OK
+            self.successResultOf(self.release())
+            del self.redis.replies["release"]
+            refuse("ERR")
+        self.assertEqual(
+            [formatEvent(event) for event in events],
+            [
+                f"Redis does not run the script release: {code}"
+                for code in ("CROSSSLOT", "ERR", "ERR")
+            ],
+        )
