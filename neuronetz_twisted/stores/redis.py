@@ -164,8 +164,10 @@ class RedisGate(Service):
                 self._vacancy = Deferred()
                 await self._vacancy
             try:
-                self._take_in(await self._connect())
-                failures = 0
+                replaced = self._take_in(await self._connect())
+                # Two servers that take turns behind one name would else replace each other for ever
+                # without a pause.
+                failures = failures + 1 if replaced else 0
             except RedisUnavailable as error:
                 failures += 1
                 self._note_away(str(error))
@@ -196,17 +198,19 @@ class RedisGate(Service):
             await connection.give_up("the gateway stops")
         self._refusals.forget()
 
-    def _take_in(self, connection: RedisConnection) -> None:
+    def _take_in(self, connection: RedisConnection) -> bool:
+        """Use it; says whether it replaces living ones, to another server."""
         self._connected(connection.run_id)
-        for older in list(self._pool):
-            if older.run_id != connection.run_id:
-                older.give_up("another server is in its place")
+        replaced = [each for each in self._pool if each.run_id != connection.run_id]
+        for older in replaced:
+            older.give_up("another server is in its place")
         self._pool.append(connection)
         if not self._reachable:
             self._log.info("Redis at {where} is up", where=self._target.where)
         self._reachable = True
         self._note_policy(connection.policy)
         connection.lost.addCallback(self._let_go, connection)
+        return bool(replaced)
 
     def _look_at_policy(self) -> Deferred[None]:
         answer = self._sent_call(b"INFO", b"memory")
@@ -241,8 +245,9 @@ class RedisGate(Service):
             vacancy.callback(None)
 
     def _note_away(self, why: str) -> None:
+        is_news = self._reachable is not False or why != self._away_because
         self._away_because = why
-        if self._reachable is not False and self.running and not self._pool:
+        if is_news and self.running and not self._pool:
             self._log.warn("Redis at {where} is away: {why}", where=self._target.where, why=why)
             self._reachable = False
 

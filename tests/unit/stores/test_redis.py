@@ -480,7 +480,7 @@ class PoolTests(SynchronousTestCase):
         self.assertEqual(redis.attempts, 1)
 
     def test_log(self) -> None:
-        """One line says that Redis is up, one that it is away; calls and attempts write none."""
+        """One line says that Redis is up, one for each reason why it is away; calls write none."""
         with log_lines() as lines:
             redis = MemoryRedis(pool_size=2)
             ends = [redis.connect(), redis.next_connection()]
@@ -496,6 +496,7 @@ class PoolTests(SynchronousTestCase):
             [
                 "Redis at /redis.sock is up",
                 "Redis at /redis.sock is away: Connection was closed cleanly.",
+                "Redis at /redis.sock is away: An error occurred while connecting: refused.",
                 "Redis at /redis.sock is up",
             ],
         )
@@ -561,6 +562,22 @@ class ServerTests(SynchronousTestCase):
         redis.next_connection(greeting(OTHER))
         redis.next_connection(greeting(OTHER))
         self.assertTrue(current.open)
+
+    def test_servers_that_take_turns(self) -> None:
+        """Two servers behind one name are changed between less and less often."""
+        redis = MemoryRedis(pool_size=2)
+        redis.connect()
+        gaps, last = [], redis.clock.seconds()
+        for run_id in (OTHER, RUN_ID, OTHER, RUN_ID):
+            redis.next_connection(greeting(run_id))
+            gaps.append(redis.clock.seconds() - last)
+            last = redis.clock.seconds()
+        self.assertEqual(gaps, [1, 2, 4, 4])
+        redis.next_connection()
+        redis.next_connection().close()
+        last = redis.clock.seconds()
+        redis.next_connection()
+        self.assertEqual(redis.clock.seconds() - last, 1)
 
     def test_policy_at_first(self) -> None:
         """What the server does without memory is known as soon as it is connected to."""
