@@ -144,9 +144,8 @@ class Owed:
     def _take_turn(self) -> None:
         self._timer = None
         for name in [self._round.popleft() for _ in range(min(PORTION, len(self._round)))]:
-            debt = self._debts.get(name)
-            if debt is not None and not debt.is_trying:
-                self._try(name, debt)
+            # Nothing else tries what waits, so it is still there.
+            self._try(name, self._debts[name])
         if self._round:
             self._in(_TURN_S, self._take_turn)
         elif self._timer is None and not all(debt.is_trying for debt in self._debts.values()):
