@@ -26,6 +26,7 @@ from neuronetz_twisted.edge.pages import Pages
 from neuronetz_twisted.edge.proxies import ProxyNames
 from neuronetz_twisted.edge.routes import Routes
 from neuronetz_twisted.edge.site import EdgeService, GatewaySite, endpoint_description
+from neuronetz_twisted.edge.surfaces import NativeSurfaces
 from neuronetz_twisted.lifecycle import Parts
 from neuronetz_twisted.limiting import Limiting, limiting
 from neuronetz_twisted.operations.descriptors import clients_within
@@ -112,6 +113,7 @@ def _upstream(
         client=OllamaClient(agent),
         backends={backend.name: backend for backend in backends_of(settings)},
         read_timeout_s=settings.ollama_read_timeout_s,
+        max_whole_bytes=settings.max_response_bytes,
         model_missing=discovery.poll,
         check_room=agent.check,
     )
@@ -197,9 +199,10 @@ def _connection_limits(settings: Settings, proxies: ProxyNames) -> ConnectionLim
 def _edge(
     settings: Settings, reactor: Any, doors: Doors, pages: Pages, proxies: ProxyNames
 ) -> EdgeService:
+    surfaces = NativeSurfaces.of(hide_timings=False)
     site = GatewaySite(
         reactor,
-        begin=Dispatch(Routes(doors, pages)).begin,
+        begin=Dispatch(Routes(doors, pages, surfaces)).begin,
         refuse=doors.refuse,
         max_body_bytes=settings.max_request_body_bytes,
         limits=_connection_limits(settings, proxies),

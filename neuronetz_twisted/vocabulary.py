@@ -23,11 +23,6 @@ BYTES_PER_TOKEN = 3
 """What the estimate of a prompt takes for one token (SPEC 7)."""
 
 
-def estimated_tokens(prompt_bytes: int) -> int:
-    """The estimate of a prompt: its UTF-8 bytes over three, rounded up (SPEC 7)."""
-    return -(-prompt_bytes // BYTES_PER_TOKEN)
-
-
 class Scope(Enum):
     """What a key may be used for (SPEC 5)."""
 
@@ -131,8 +126,9 @@ class NativeRequest:
 
     `path` is a constant of ours. `body` is what goes upstream, without `model` and `stream`, which
     `upstream` sets. `stream` is what the client asked for. `ignored` names the fields that were
-    dropped. `prompt_bytes` is the UTF-8 length of all text, for the estimate of the prompt.
-    `predict_name` is the client's own name for `num_predict`, None where he has set none.
+    dropped. `prompt_bytes` is the UTF-8 length of all text and `images` how many there are, for the
+    estimate of the prompt. `predict_name` is the client's own name for `num_predict`, None where he
+    has set none. `is_whole` says that the model host answers with one object (embeddings).
     """
 
     path: str
@@ -142,7 +138,9 @@ class NativeRequest:
     include_usage: bool = False
     ignored: tuple[str, ...] = ()
     prompt_bytes: int = 0
+    images: int = 0
     predict_name: str | None = None
+    is_whole: bool = False
 
 
 @frozen(kw_only=True)

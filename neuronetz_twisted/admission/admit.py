@@ -106,7 +106,10 @@ class Admission:
 
     def _demand(self, call: Call, principal: Principal, model: ModelInfo) -> Demand:
         allowance = self._allowance(principal)
-        prompt = self._estimates.of(principal.tenant, model.name, call.request.prompt_bytes)
+        request = call.request
+        prompt = self._estimates.of(
+            principal.tenant, model.name, request.prompt_bytes, request.images
+        )
         lease = min(self._lease, self._predict(call, principal))
         for level in (allowance.tenant, allowance.key):
             if level.tpm is not None and prompt + min(lease, 1) > level.tpm:

@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 from attrs import define, field
 
-from neuronetz_twisted.dialects.frames import json_texts, text_of
+from neuronetz_twisted.dialects.frames import said_in, text_of
 from neuronetz_twisted.dialects.writers import Writer
 from neuronetz_twisted.errors import Refusal
 from neuronetz_twisted.vocabulary import Usage
@@ -40,7 +40,7 @@ class CapturingWriter:
         for line in lines:
             if self._cut:
                 break
-            _, content, thinking = json_texts(line)
+            _, content, thinking, _ = said_in(line)
             self._hear(orjson.loads(content), orjson.loads(thinking))
         return data
 

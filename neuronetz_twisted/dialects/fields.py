@@ -20,8 +20,30 @@ MAX_NUMBER = 1e6
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _MAX_IGNORED_BYTES = 1024
 
-Check = Callable[[Any, str], Any]
+Read = Callable[[Any, str], Any]
 """Takes a value and the field's name; gives the value to send on or raises `InvalidRequest`."""
+
+
+@frozen
+class Check:
+    """What one field may hold, and what becomes of it.
+
+    `says` is the type with its bounds and `then` what happens to the value, both as the documents
+    have it (dialects/policy.py).
+    """
+
+    read: Read
+    says: str
+    then: str = "passed on"
+
+    def __call__(self, value: Any, name: str) -> Any:
+        """What `read` gives."""
+        return self.read(value, name)
+
+
+def check(says: str, then: str = "passed on") -> Callable[[Read], Check]:
+    """Make a `Check` of the function below."""
+    return lambda read: Check(read, says, then)
 
 
 @frozen(kw_only=True)
@@ -37,7 +59,12 @@ class FieldTable:
     refused: Mapping[str, Sequence[Any]] = field(factory=dict)
     dropped: frozenset[str] = frozenset()
 
+    reads: Mapping[str, Read] = field(init=False)
     folded: Mapping[str, str] = field(init=False)
+
+    @reads.default
+    def _reads_of_taken(self) -> Mapping[str, Read]:
+        return {name: check.read for name, check in self.taken.items()}
 
     @folded.default
     def _fold(self) -> Mapping[str, str]:
@@ -79,12 +106,12 @@ def apply(table: FieldTable, data: Mapping[str, Any], ignored: list[str]) -> dic
     Names of dropped fields are appended to `ignored`. Raises `InvalidRequest`, naming the field.
     """
     clean: dict[str, Any] = {}
-    taken = table.taken
+    reads = table.reads
     for name, value in data.items():
-        if name not in taken:
+        if name not in reads:
             _leave_out(table, name, value, ignored)
         elif value is not None:
-            clean[name] = taken[name](value, name)
+            clean[name] = reads[name](value, name)
     return clean
 
 
@@ -110,6 +137,7 @@ NEUTRAL_LIST: Sequence[Any] = ([],)
 NEUTRAL_FLAG: Sequence[Any] = (False,)
 
 
+@check("string")
 def text(value: Any, name: str) -> str:
     """A string."""
     if not isinstance(value, str):
@@ -117,6 +145,7 @@ def text(value: Any, name: str) -> str:
     return value
 
 
+@check("boolean")
 def flag(value: Any, name: str) -> bool:
     """A boolean."""
     if not isinstance(value, bool):
@@ -124,6 +153,7 @@ def flag(value: Any, name: str) -> bool:
     return value
 
 
+@check("number, at most 1 000 000 either way")
 def number(value: Any, name: str) -> float:
     """A number of a sensible size; JSON has no NaN and no infinity."""
     if isinstance(value, bool) or not isinstance(value, int | float):
@@ -133,6 +163,7 @@ def number(value: Any, name: str) -> float:
     return value
 
 
+@check("whole number of 64 bits")
 def whole(value: Any, name: str) -> int:
     """An integer of at most 64 bits; an integral float counts as one (SPEC 4)."""
     if isinstance(value, bool) or not isinstance(value, int | float):
@@ -146,15 +177,16 @@ def whole(value: Any, name: str) -> int:
 def whole_in(low: int, high: int) -> Check:
     """A check for an integer from `low` to `high`."""
 
-    def check(value: Any, name: str) -> int:
-        checked = whole(value, name)
+    def read(value: Any, name: str) -> int:
+        checked: int = whole(value, name)
         if not low <= checked <= high:
             raise InvalidRequest(f"{name} must be from {low} to {high}", param=name)
         return checked
 
-    return check
+    return Check(read, f"whole number from {low} to {high}")
 
 
+@check("string, or list of at most 16")
 def stops(value: Any, name: str) -> list[str]:
     """One stop sequence or a list of at most 16."""
     if isinstance(value, str):
@@ -166,6 +198,7 @@ def stops(value: Any, name: str) -> list[str]:
     return value
 
 
+@check("object")
 def mapping(value: Any, name: str) -> dict[str, Any]:
     """An object."""
     if not isinstance(value, dict):
@@ -173,6 +206,7 @@ def mapping(value: Any, name: str) -> dict[str, Any]:
     return value
 
 
+@check("list of objects")
 def objects(value: Any, name: str) -> list[dict[str, Any]]:
     """A list of objects."""
     if not isinstance(value, list) or not {dict}.issuperset(map(type, value)):
@@ -183,12 +217,12 @@ def objects(value: Any, name: str) -> list[dict[str, Any]]:
 def one_of(*words: str) -> Check:
     """A check for one of `words`."""
 
-    def check(value: Any, name: str) -> str:
+    def read(value: Any, name: str) -> str:
         if value not in words or not isinstance(value, str):
             raise InvalidRequest(f"{name} must be one of {', '.join(words)}", param=name)
         return value
 
-    return check
+    return Check(read, f"one of {', '.join(f'`{word}`' for word in words)}")
 
 
 def ignored_header(ignored: Sequence[str]) -> str:

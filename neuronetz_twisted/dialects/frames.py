@@ -12,6 +12,7 @@ from typing import Any
 
 import orjson
 
+from neuronetz_twisted.dialects.visible import visible
 from neuronetz_twisted.errors import UpstreamNonsense
 from neuronetz_twisted.vocabulary import Usage
 
@@ -33,19 +34,6 @@ _IN_THE_MIDDLE = b'"done":false}'
 NO_TEXT = b'""'
 """The JSON string of no text."""
 
-_MESSAGE = frozenset({"role", "content", "thinking"})
-_TEXTS = frozenset({"model", "created_at", "response", "thinking", "done_reason"})
-_NUMBERS = frozenset(
-    {
-        "total_duration",
-        "load_duration",
-        "prompt_eval_count",
-        "prompt_eval_duration",
-        "eval_count",
-        "eval_duration",
-    }
-)
-_MAX_NUMBER = 1 << 53
 MOST_TOKENS = 10_000_000
 """A count beyond any context is a fault of the model host: nobody is charged for it."""
 
@@ -53,10 +41,11 @@ MOST_TOKENS = 10_000_000
 class LineSplitter:
     """Bytes of a stream into complete lines, holding at most one unfinished line.
 
-    Raises `UpstreamNonsense` where a line is longer than 4 MiB.
+    Raises `UpstreamNonsense` where a line is longer than `limit` bytes.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, limit: int = MAX_LINE_BYTES) -> None:
+        self._limit = limit
         self._pieces: list[bytes] = []
         self._held = 0
 
@@ -81,7 +70,7 @@ class LineSplitter:
     def _hold(self, rest: bytes) -> None:
         self._pieces.append(rest)
         self._held += len(rest)
-        if self._held > MAX_LINE_BYTES:
+        if self._held > self._limit:
             raise UpstreamNonsense("a line is too long")
 
 
@@ -102,22 +91,23 @@ def _is_utf8(line: bytes) -> bool:
     return True
 
 
-def json_texts(line: bytes) -> tuple[str, bytes, bytes]:
+def said_in(line: bytes) -> tuple[str, bytes, bytes, Mapping[str, Any] | None]:
     """What a frame says: the field it is in, the content and the thinking as JSON strings.
 
-    The field is `message` or `response`. Texts of an ordinary frame are taken out of it as they
-    stand, without being parsed. Raises `UpstreamNonsense` as `read_frame` does.
+    The field is `message` or `response`. Texts of an ordinary frame, which says nothing else, are
+    taken out of it as they stand, without being parsed; of any other one the last part is what
+    `read_frame` gives. Raises `UpstreamNonsense` as that does.
     """
     match = _ORDINARY.fullmatch(line)
     if match is None or not (line.isascii() or _is_utf8(line)):
         frame = read_frame(line)
         content, thinking = text_of(frame)
         field = "message" if "message" in frame else "response"
-        return field, orjson.dumps(content), orjson.dumps(thinking)
+        return field, orjson.dumps(content), orjson.dumps(thinking), frame
     said, thought, response, beside = match.groups()
     if response is None:
-        return "message", said, thought or NO_TEXT
-    return "response", response, beside or NO_TEXT
+        return "message", said, thought or NO_TEXT, None
+    return "response", response, beside or NO_TEXT, None
 
 
 def read_frame(line: bytes) -> dict[str, Any]:
@@ -135,29 +125,7 @@ def read_frame(line: bytes) -> dict[str, Any]:
         raise UpstreamNonsense("an error line")
     if not isinstance(data.get("done"), bool):
         raise UpstreamNonsense("a frame without done")
-    return _visible(data)
-
-
-def _visible(data: Mapping[str, Any]) -> dict[str, Any]:
-    """The known fields of a frame, in the order in which they came."""
-    frame: dict[str, Any] = {}
-    for name, value in data.items():
-        if name in _NUMBERS:
-            if type(value) is int and 0 <= value < _MAX_NUMBER:
-                frame[name] = value
-        elif name in _TEXTS:
-            if not isinstance(value, str):
-                raise UpstreamNonsense(f"{name} is not text")
-            frame[name] = value
-        elif name == "message" and isinstance(value, dict):
-            frame[name] = {
-                key: text
-                for key, text in value.items()
-                if key in _MESSAGE and isinstance(text, str)
-            }
-        elif name == "done":
-            frame[name] = value
-    return frame
+    return visible(data)
 
 
 def text_of(frame: Mapping[str, Any]) -> tuple[str, str]:

@@ -63,12 +63,14 @@ OPTIONS = FieldTable(
 )
 
 
+@fields.check("boolean, or one of `low`, `medium`, `high`")
 def _think(value: Any, name: str) -> bool | str:
     if isinstance(value, bool):
         return value
     return str(fields.one_of("low", "medium", "high")(value, name))
 
 
+@fields.check('`"json"`')
 def _format(value: Any, name: str) -> str | None:
     if value in ("", "json"):
         return value or None

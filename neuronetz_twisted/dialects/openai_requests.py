@@ -27,6 +27,7 @@ from neuronetz_twisted.vocabulary import NativeRequest
 _ROLES = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant"}
 
 
+@fields.check("string, or list of parts")
 def _content(value: Any, name: str) -> str:
     if isinstance(value, str):
         return value
@@ -34,6 +35,7 @@ def _content(value: Any, name: str) -> str:
     return "".join(part["text"] for part in parts if "text" in part)
 
 
+@fields.check("1")
 def _only_one(value: Any, name: str) -> int:
     if fields.whole(value, name) != 1:
         raise InvalidRequest(f"{name} must be 1", param=name)

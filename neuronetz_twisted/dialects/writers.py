@@ -1,19 +1,19 @@
-"""Native frames into the bytes that a client of each surface reads.
+"""Native frames into the bytes that a client reads: what a writer is, and Ollama's own ones.
 
 A writer serves one answer. Streamed: `frames` per read, then `last`, or `fault` where the stream
 broke. Not streamed: `whole` renders the folded answer (SPEC 3, 8).
 """
 
 from collections.abc import Mapping, Sequence
-from functools import cached_property
 from typing import Any, Protocol
 
 import orjson
-from attrs import define, field
+from attrs import define
 
-from neuronetz_twisted.dialects.faults import native_error, openai_error
-from neuronetz_twisted.dialects.frames import NO_TEXT, json_texts, text_of
-from neuronetz_twisted.errors import Refusal, UpstreamNonsense
+from neuronetz_twisted.dialects.faults import native_error
+from neuronetz_twisted.dialects.vectors import VECTORS, rows_of
+from neuronetz_twisted.dialects.visible import as_go_writes
+from neuronetz_twisted.errors import Refusal
 from neuronetz_twisted.vocabulary import Usage
 
 
@@ -42,9 +42,15 @@ class Writer(Protocol):
         ...
 
 
+@define
 class NativeWriter:
-    """NDJSON as Ollama writes it, for `/api/chat` and `/api/generate`."""
+    """NDJSON as Ollama writes it, for `/api/chat` and `/api/generate`.
 
+    With `hide_timings` no duration is shown, from which a tenant could tell what his neighbours
+    have asked before him (SPEC 10, HIDE_TIMINGS).
+    """
+
+    hide_timings: bool = False
     stream_type = b"application/x-ndjson"
 
     def frames(self, lines: Sequence[bytes]) -> bytes:
@@ -53,7 +59,7 @@ class NativeWriter:
 
     def last(self, final: Mapping[str, Any], usage: Usage) -> bytes:  # noqa: ARG002 - has counts
         """The final frame, rebuilt."""
-        return orjson.dumps(final, option=orjson.OPT_APPEND_NEWLINE)
+        return as_go_writes(self._shown(final)) + b"\n"
 
     def fault(self, refusal: Refusal, request_id: str) -> bytes:
         """A last line with `error` and no `done`."""
@@ -62,118 +68,30 @@ class NativeWriter:
 
     def whole(self, folded: Mapping[str, Any], usage: Usage) -> bytes:  # noqa: ARG002 - has counts
         """The folded frame."""
-        return orjson.dumps(folded)
+        return as_go_writes(self._shown(folded))
+
+    def _shown(self, frame: Mapping[str, Any]) -> Mapping[str, Any]:
+        if not self.hide_timings:
+            return frame
+        return {name: value for name, value in frame.items() if not name.endswith("_duration")}
 
 
-_FINISH = {"length": "length"}
-_CUT = "gateway_cut"
+class EmbedWriter(NativeWriter):
+    """The object of `/api/embed`, its vectors as the model host wrote them."""
+
+    def whole(self, folded: Mapping[str, Any], usage: Usage) -> bytes:  # noqa: ARG002 - has counts
+        """The model, the vectors, and what they have cost."""
+        shown = dict(self._shown(folded))
+        vectors = shown.pop(VECTORS)
+        del shown["done"]
+        head = as_go_writes({"model": shown.pop("model", "")}).removesuffix(b"}")
+        tail = as_go_writes(shown).removeprefix(b"{")
+        return b'%b,"embeddings":%b%b%b' % (head, vectors, b"," if shown else b"", tail)
 
 
-@define(kw_only=True)
-class ChatCompletionWriter:
-    """OpenAI's chat completion: one object, or chunks as server-sent events.
+class EmbeddingWriter(NativeWriter):
+    """The object of `/api/embeddings`: one vector, of the prompt, and nothing else."""
 
-    `id` is unique, `created` in seconds since 1970. What all chunks have in common is rendered
-    once, and text is put between as the JSON string that it was.
-    """
-
-    id: str
-    created: int
-    model: str
-    include_usage: bool
-    stream_type = b"text/event-stream"
-    _opened: bool = field(default=False, init=False)
-
-    def frames(self, lines: Sequence[bytes]) -> bytes:
-        """One chunk per frame; the first one carries the role."""
-        return b"".join([self._chunk(self._delta(*json_texts(line)), b"null") for line in lines])
-
-    def last(self, final: Mapping[str, Any], usage: Usage) -> bytes:
-        """The finish reason, the usage if asked for, and `[DONE]`."""
-        content, thinking = text_of(final)
-        delta = b""
-        if content or thinking or not self._opened:
-            texts = orjson.dumps(content), orjson.dumps(thinking)
-            delta = self._delta("message" if "message" in final else "", *texts)
-        chunk = self._chunk(delta, b'"%b"' % _finish_reason(final).encode())
-        if _CUT in final:
-            chunk = _event({**orjson.loads(chunk.removeprefix(b"data: ")), _CUT: final[_CUT]})
-        chunks = [chunk]
-        if self.include_usage:
-            chunks.append(_event({**self._head(), "choices": [], "usage": _usage(usage)}))
-        return b"".join([*chunks, b"data: [DONE]\n\n"])
-
-    def fault(self, refusal: Refusal, request_id: str) -> bytes:
-        """An event with `error` and no `[DONE]`."""
-        return _event(openai_error(refusal, request_id))
-
-    def whole(self, folded: Mapping[str, Any], usage: Usage) -> bytes:
-        """A `chat.completion` object."""
-        content, thinking = text_of(folded)
-        message = {"role": "assistant", "content": content}
-        if thinking:
-            message["reasoning"] = thinking
-        choice = {
-            "index": 0,
-            "message": message,
-            "logprobs": None,
-            "finish_reason": _finish_reason(folded),
-        }
-        body = self._head("chat.completion")
-        body["choices"] = [choice]
-        body["usage"] = _usage(usage)
-        if _CUT in folded:
-            body[_CUT] = folded[_CUT]
-        return orjson.dumps(body)
-
-    def _head(self, kind: str = "chat.completion.chunk") -> dict[str, Any]:
-        return {
-            "id": f"chatcmpl-{self.id}",
-            "object": kind,
-            "created": self.created,
-            "model": self.model,
-            "system_fingerprint": "fp_ollama",
-        }
-
-    @cached_property
-    def _begin(self) -> bytes:
-        """What each chunk begins with, up to what is in its delta."""
-        head = orjson.dumps(self._head()).removesuffix(b"}")
-        return b"data: " + head + b',"choices":[{"index":0,"delta":{'
-
-    def _delta(self, said_in: str, content: bytes, thinking: bytes) -> bytes:
-        """The inside of a delta, from texts that are JSON strings already."""
-        if said_in != "message":
-            raise UpstreamNonsense("a chat frame without a message")
-        delta = b'"content":' + _as_orjson(content)
-        if thinking != NO_TEXT:
-            delta += b',"reasoning":' + _as_orjson(thinking)
-        if not self._opened:
-            self._opened = True
-            delta = b'"role":"assistant",' + delta
-        return delta
-
-    def _chunk(self, delta: bytes, reason: bytes) -> bytes:
-        end = b'}],"usage":null}\n\n' if self.include_usage else b"}]}\n\n"
-        return b"".join((self._begin, delta, b'},"logprobs":null,"finish_reason":', reason, end))
-
-
-def _as_orjson(text: bytes) -> bytes:
-    """A JSON string with no more escapes than it needs; Go has some that others find odd."""
-    return orjson.dumps(orjson.loads(text)) if b"\\" in text else text
-
-
-def _event(data: Mapping[str, Any]) -> bytes:
-    return b"data: " + orjson.dumps(data) + b"\n\n"
-
-
-def _finish_reason(final: Mapping[str, Any]) -> str:
-    return _FINISH.get(final.get("done_reason", ""), "stop")
-
-
-def _usage(usage: Usage) -> dict[str, int]:
-    return {
-        "prompt_tokens": usage.prompt_tokens,
-        "completion_tokens": usage.completion_tokens,
-        "total_tokens": usage.prompt_tokens + usage.completion_tokens,
-    }
+    def whole(self, folded: Mapping[str, Any], usage: Usage) -> bytes:  # noqa: ARG002 - not shown
+        """The vector; an empty one for an empty prompt, as Ollama gives."""
+        return b'{"embedding":[%b]}' % b"".join(rows_of(folded)[:1])

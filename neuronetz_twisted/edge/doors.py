@@ -61,17 +61,21 @@ class WriterOf(Protocol):
         ...
 
 
+Parse = Callable[[bytes, int], NativeRequest]
+"""Reads a body; takes the most tokens that may be asked for. Raises `InvalidRequest`."""
+
+
 @frozen(kw_only=True)
 class Surface:
     """How one generation route reads a body and writes an answer.
 
-    `parse` takes the body and the most tokens that may be asked for. `writer` takes the ticket and
+    `writer` takes the ticket and
     the time of the request's arrival, in seconds since 1970.
     """
 
     dialect: str
     scope: Scope
-    parse: Callable[[bytes, int], NativeRequest]
+    parse: Parse
     writer: WriterOf
 
 

@@ -9,36 +9,11 @@ from collections.abc import Awaitable
 from attrs import define
 from klein import Klein
 
-from neuronetz_twisted.dialects.native_requests import parse_chat, parse_generate
-from neuronetz_twisted.dialects.openai_requests import parse_chat_completion
-from neuronetz_twisted.dialects.writers import ChatCompletionWriter, NativeWriter
-from neuronetz_twisted.edge.doors import GET, GET_HEAD, POST, Doors, Surface
+from neuronetz_twisted.edge.doors import GET, GET_HEAD, POST, Doors
 from neuronetz_twisted.edge.pages import Pages
 from neuronetz_twisted.edge.request import UNKNOWN_PATH, GatewayRequest
-from neuronetz_twisted.vocabulary import Principal, Scope, Ticket
-
-
-def _native_writer(ticket: Ticket, now: float) -> NativeWriter:  # noqa: ARG001 - frames have both
-    return NativeWriter()
-
-
-def _chat_completion_writer(ticket: Ticket, now: float) -> ChatCompletionWriter:
-    return ChatCompletionWriter(
-        id=ticket.call.id,
-        created=int(now),
-        model=str(ticket.model.listing["name"]),
-        include_usage=ticket.call.request.include_usage,
-    )
-
-
-CHAT = Surface(dialect="native", scope=Scope.CHAT, parse=parse_chat, writer=_native_writer)
-GENERATE = Surface(dialect="native", scope=Scope.CHAT, parse=parse_generate, writer=_native_writer)
-CHAT_COMPLETIONS = Surface(
-    dialect="openai",
-    scope=Scope.CHAT,
-    parse=parse_chat_completion,
-    writer=_chat_completion_writer,
-)
+from neuronetz_twisted.edge.surfaces import CHAT_COMPLETIONS, NativeSurfaces
+from neuronetz_twisted.vocabulary import Principal
 
 
 @define(slots=False)
@@ -49,6 +24,7 @@ class Routes:
 
     _doors: Doors
     _pages: Pages
+    _native: NativeSurfaces
 
     @app.route("/")
     def root(self, request: GatewayRequest) -> Awaitable[None]:
@@ -68,12 +44,12 @@ class Routes:
     @app.route("/api/chat")
     def api_chat(self, request: GatewayRequest) -> Awaitable[None]:
         """Ollama's chat."""
-        return self._doors.running(request, CHAT)
+        return self._doors.running(request, self._native.chat)
 
     @app.route("/api/generate")
     def api_generate(self, request: GatewayRequest) -> Awaitable[None]:
         """Ollama's completion."""
-        return self._doors.running(request, GENERATE)
+        return self._doors.running(request, self._native.generate)
 
     @app.route("/v1/chat/completions")
     def chat_completions(self, request: GatewayRequest) -> Awaitable[None]:

@@ -63,7 +63,7 @@ class Answer:
         self._client = client
         self._ticket = ticket
         self._writer = writer
-        self._meter = Meter(ticket.grant.prompt)
+        self._meter = Meter(ticket.grant.prompt, is_whole=ticket.call.request.is_whole)
         self._leased: LeasedFrames | None = None
         self._timer: IDelayedCall | None = None
         self._heard_at = 0.0

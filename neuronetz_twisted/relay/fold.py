@@ -6,7 +6,9 @@ from typing import Any
 import orjson
 from attrs import define, field
 
-from neuronetz_twisted.dialects.frames import NO_TEXT, json_texts, text_of
+from neuronetz_twisted.dialects.frames import NO_TEXT, said_in, text_of
+from neuronetz_twisted.dialects.vectors import VECTORS
+from neuronetz_twisted.dialects.visible import logprobs_of, tool_calls_of
 from neuronetz_twisted.errors import UpstreamNonsense
 
 
@@ -22,6 +24,8 @@ class Fold:
     _size: int = field(default=0, init=False)
     _content: list[bytes] = field(factory=list, init=False)
     _thinking: list[bytes] = field(factory=list, init=False)
+    _tool_calls: list[Mapping[str, Any]] = field(factory=list, init=False)
+    _logprobs: list[Mapping[str, Any]] = field(factory=list, init=False)
 
     def add(self, lines: Sequence[bytes]) -> None:
         """Take frames. Raises `UpstreamNonsense` where the answer grows over the limit."""
@@ -29,25 +33,33 @@ class Fold:
             self._size += len(line)
             if self._size > self.max_bytes:
                 raise UpstreamNonsense("the answer is too large")
-            _, content, thinking = json_texts(line)
+            _, content, thinking, frame = said_in(line)
             self._content.append(content[1:-1])
             if thinking != NO_TEXT:
                 self._thinking.append(thinking[1:-1])
+            if frame is not None:
+                self._tool_calls.extend(tool_calls_of(frame))
+                self._logprobs.extend(logprobs_of(frame))
 
     def finish(self, final: Mapping[str, Any]) -> dict[str, Any]:
-        """The final frame with all text in it, as Ollama answers `"stream": false`."""
+        """The final frame with all that was said in it, as Ollama answers `"stream": false`."""
+        folded = dict(final)
+        if VECTORS in final:
+            return folded
         last_content, last_thinking = text_of(final)
         content = _joined(self._content) + last_content
         thinking = _joined(self._thinking) + last_thinking if self._thinking else last_thinking
-        folded = dict(final)
+        target = folded
         if "message" in final:
-            folded["message"] = {**final["message"], "content": content}
-            target = folded["message"]
+            target = folded["message"] = {**final["message"], "content": content}
         else:
             folded["response"] = content
-            target = folded
         if thinking:
             target["thinking"] = thinking
+        if calls := [*self._tool_calls, *tool_calls_of(final)]:
+            target["tool_calls"] = calls
+        if logprobs := [*self._logprobs, *logprobs_of(final)]:
+            folded["logprobs"] = logprobs
         return folded
 
 

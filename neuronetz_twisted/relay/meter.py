@@ -3,10 +3,11 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import orjson
 from attrs import define, field
 
 from neuronetz_twisted.dialects.frames import is_ordinary, read_frame, usage_of
+from neuronetz_twisted.dialects.vectors import read_vectors
+from neuronetz_twisted.dialects.visible import as_go_writes
 from neuronetz_twisted.errors import UpstreamNonsense
 from neuronetz_twisted.vocabulary import Usage
 
@@ -15,11 +16,14 @@ from neuronetz_twisted.vocabulary import Usage
 class Meter:
     """The meter of one answer; `estimate` is the prompt's, in tokens, where counts miss (SPEC 7).
 
+    The answer to a request that `is_whole` is one object, of embeddings, and final.
+
     `broken` is set by a line that is no frame, by Ollama's error line, and by a frame after the
     final one.
     """
 
     estimate: int
+    is_whole: bool = False
     frames: int = field(default=0, init=False)
     final: Mapping[str, Any] | None = field(default=None, init=False)
     broken: bool = field(default=False, init=False)
@@ -45,11 +49,11 @@ class Meter:
         """Take a line that has to be looked at."""
         if self.final is not None:
             raise UpstreamNonsense("a frame after the final one")
-        frame = read_frame(line)
+        frame = read_vectors(line) if self.is_whole else read_frame(line)
         if frame["done"]:
             self.final = frame
         else:
-            passed.append(orjson.dumps(frame))
+            passed.append(as_go_writes(frame))
 
     def usage(self) -> Usage:
         """The tokens so far."""

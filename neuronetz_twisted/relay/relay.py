@@ -31,9 +31,10 @@ class Relay:
         Raises nothing but the refusal of a call that was cut before.
         """
         heard = CapturingWriter(writer) if live.ticket.principal.prompt_logging else None
-        kind = StreamedAnswer if live.ticket.call.request.stream else FoldedAnswer
+        request = live.ticket.call.request
+        kind = StreamedAnswer if request.stream else FoldedAnswer
         answer = kind(self._clock, self._limits, stream, client, live.ticket, heard or writer)
-        if live.ticket.grant.has_budget:
+        if live.ticket.grant.has_budget and not request.is_whole:
             answer.lease_from(self._leases)
         try:
             live.on_cut(answer.cut)

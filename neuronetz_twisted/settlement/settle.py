@@ -64,11 +64,13 @@ class Settlement:
         finally:
             self._limiter.settle(ticket.call.id, charge_of(event))
         if outcome.end is End.COMPLETE and not outcome.usage.estimated:
+            request = ticket.call.request
             self._estimates.learn(
                 ticket.principal.tenant,
                 ticket.model.name,
-                ticket.call.request.prompt_bytes,
+                request.prompt_bytes,
                 outcome.usage.prompt_tokens,
+                images=request.images,
             )
         self._log.record(event)
 

@@ -15,7 +15,8 @@ from twisted.logger import Logger
 from twisted.web.client import RequestTransmissionFailed, ResponseFailed
 from twisted.web.iweb import IResponse
 
-from neuronetz_twisted.dialects.frames import is_ordinary, read_frame
+from neuronetz_twisted.dialects.frames import MAX_LINE_BYTES, is_ordinary, read_frame
+from neuronetz_twisted.dialects.vectors import read_vectors
 from neuronetz_twisted.errors import (
     DeadlinePassed,
     Refusal,
@@ -56,7 +57,8 @@ class Backends:
 
     `read_timeout_s` bounds the wait for the first frame, from when the request goes out; the wait
     for a place and for a connection are the client's own. `model_missing` is called when a backend
-    no longer has a model that discovery saw. `check_room` raises `PoolFull` where a request has
+    no longer has a model that discovery saw. An answer in one object has at most `max_whole_bytes`.
+    `check_room` raises `PoolFull` where a request has
     no place, not even in line.
     """
 
@@ -64,6 +66,7 @@ class Backends:
     client: OllamaClient
     backends: Mapping[str, Backend]
     read_timeout_s: float
+    max_whole_bytes: int
     model_missing: Callable[[], object]
     check_room: Callable[[], object]
     timeouts: Timeouts = field(init=False)
@@ -125,7 +128,7 @@ class _Attempt:
                 first = stream.first
                 if first is None:
                     first = await self._deadline.wait(stream.until_first())
-                _check(stream, first)
+                self._check(stream, first)
                 return stream
         except DeadlinePassed:
             raise UpstreamTimeout(why="first_frame") from None
@@ -137,7 +140,10 @@ class _Attempt:
     def _ask(self) -> Deferred[IResponse]:
         request = self._ticket.call.request
         model = self._ticket.model.listing["name"]
-        body = orjson.dumps({"model": model, **request.body, "stream": True})
+        fields = {"model": model, **request.body}
+        if not request.is_whole:
+            fields["stream"] = True
+        body = orjson.dumps(fields)
         url = self._backend.address_of(request.path)
         return self._owner.client.ask(b"POST", url, body, self._sent)
 
@@ -158,19 +164,21 @@ class _Attempt:
         return refusal_of(response.code, body)
 
     def _stream_of(self, response: IResponse) -> LineStream:
-        stream = LineStream(self._backend.name)
+        whole = self._ticket.call.request.is_whole
+        limit = self._owner.max_whole_bytes if whole else MAX_LINE_BYTES
+        stream = LineStream(self._backend.name, limit)
         response.deliverBody(stream)
         if is_encoded(response):
             stream.stop()
             raise UpstreamFailed(why="encoding")
         return stream
 
-
-def _check(stream: LineStream, first: bytes) -> None:
-    """Stop a stream whose first line is no frame."""
-    if not is_ordinary(first):
-        try:
-            read_frame(first)
-        except UpstreamNonsense:
-            stream.stop()
-            raise
+    def _check(self, stream: LineStream, first: bytes) -> None:
+        """Stop a stream whose first line is no frame."""
+        read = read_vectors if self._ticket.call.request.is_whole else read_frame
+        if not is_ordinary(first):
+            try:
+                read(first)
+            except UpstreamNonsense:
+                stream.stop()
+                raise

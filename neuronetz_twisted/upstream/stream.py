@@ -7,7 +7,7 @@ from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 from twisted.web.client import ResponseDone
 
-from neuronetz_twisted.dialects.frames import LineSplitter
+from neuronetz_twisted.dialects.frames import MAX_LINE_BYTES, LineSplitter
 from neuronetz_twisted.errors import UpstreamNonsense
 from neuronetz_twisted.seams import FrameReceiver
 
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 class LineStream(Protocol):
     """A `NativeStream` (seams.py) over the body of one response.
 
-    Behind its first line the model host is held until `attach`.
+    Behind its first line the model host is held until `attach`. A line has at most `limit` bytes.
     """
 
     transport: "Body | None"  # type: ignore[assignment]  # less than ITransport
 
-    def __init__(self, backend: str) -> None:
+    def __init__(self, backend: str, limit: int = MAX_LINE_BYTES) -> None:
         self.backend = backend
-        self._splitter = LineSplitter()
+        self._splitter = LineSplitter(limit)
         self._receiver: FrameReceiver | None = None
         self._held: list[bytes] = []
         self._awaited: Deferred[bytes] | None = None

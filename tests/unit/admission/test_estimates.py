@@ -1,3 +1,5 @@
+from math import ceil
+
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
@@ -9,7 +11,6 @@ from neuronetz_twisted.admission.estimates import (
     LEAST_RATIO,
     PromptEstimates,
 )
-from neuronetz_twisted.vocabulary import estimated_tokens
 
 
 class PromptEstimatesTests(SynchronousTestCase):
@@ -25,7 +26,7 @@ class PromptEstimatesTests(SynchronousTestCase):
     def test_at_first(self) -> None:
         """The safe ratio, rounded up, and a constant for each image."""
         for size in (0, 1, 3, 4, 1000):
-            self.assertEqual(self.estimates.of("T", "m", size), estimated_tokens(size))
+            self.assertEqual(self.estimates.of("T", "m", size), ceil(size / 3))
         self.assertEqual(self.estimates.of("T", "m", 4, images=2), 2 + 2 * IMAGE_TOKENS)
 
     def test_learns(self) -> None:

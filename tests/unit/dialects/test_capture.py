@@ -6,7 +6,8 @@ import orjson
 from twisted.trial.unittest import SynchronousTestCase
 
 from neuronetz_twisted.dialects.capture import CapturingWriter
-from neuronetz_twisted.dialects.writers import ChatCompletionWriter, NativeWriter
+from neuronetz_twisted.dialects.openai_writers import ChatCompletionWriter
+from neuronetz_twisted.dialects.writers import NativeWriter
 from neuronetz_twisted.errors import UpstreamFailed, UpstreamNonsense
 from neuronetz_twisted.testing.upstream import chat_final, chat_frame
 from neuronetz_twisted.vocabulary import Usage

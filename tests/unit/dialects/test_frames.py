@@ -20,8 +20,8 @@ from neuronetz_twisted.dialects.frames import (
     MOST_TOKENS,
     LineSplitter,
     is_ordinary,
-    json_texts,
     read_frame,
+    said_in,
     text_of,
     usage_of,
 )
@@ -365,9 +365,9 @@ class JsonTextsTests(SynchronousTestCase):
             frame = read_frame(line)
         except UpstreamNonsense:
             with self.assertRaises(UpstreamNonsense):
-                json_texts(line)
+                said_in(line)
             return
-        field, content, thinking = json_texts(line)
+        field, content, thinking, _ = said_in(line)
         self.assertEqual(field == "message", "message" in frame)
         self.assertEqual((orjson.loads(content), orjson.loads(thinking)), text_of(frame))
 
@@ -380,7 +380,7 @@ class JsonTextsTests(SynchronousTestCase):
         for text in ({"message": message}, {"response": said, **thinking}):
             frame = {"model": "m", "created_at": "t", **text, "done": False}
             for line in (go_json(frame), orjson.dumps(frame)):
-                field, *texts = json_texts(line)
+                field, *texts, _ = said_in(line)
                 self.assertIn(field, text)
                 self.assertEqual([orjson.loads(each) for each in texts], [said, thought or ""])
 

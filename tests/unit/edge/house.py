@@ -14,6 +14,7 @@ from neuronetz_twisted.edge.proxies import ProxyNames
 from neuronetz_twisted.edge.request import GatewayRequest
 from neuronetz_twisted.edge.routes import Routes
 from neuronetz_twisted.edge.site import GatewaySite
+from neuronetz_twisted.edge.surfaces import NativeSurfaces
 from neuronetz_twisted.pipeline import Pipeline
 from neuronetz_twisted.relay.answer import RelayLimits
 from neuronetz_twisted.relay.live import LiveCalls
@@ -62,7 +63,9 @@ class House:
         doors = self.doors()
         self.site = GatewaySite(
             self.clock,
-            begin=Dispatch(Routes(doors, self.pages())).begin,
+            begin=Dispatch(
+                Routes(doors, self.pages(), NativeSurfaces.of(hide_timings=False))
+            ).begin,
             refuse=doors.refuse,
             max_body_bytes=BODY_LIMIT,
             limits=limits,

@@ -14,7 +14,8 @@ from twisted.web.http_headers import Headers
 
 from neuronetz_twisted.admission.leases import HOLD_S
 from neuronetz_twisted.dialects.native_requests import GENERATE_PATH
-from neuronetz_twisted.dialects.writers import ChatCompletionWriter, NativeWriter, Writer
+from neuronetz_twisted.dialects.openai_writers import ChatCompletionWriter
+from neuronetz_twisted.dialects.writers import NativeWriter, Writer
 from neuronetz_twisted.errors import (
     AuditUnavailable,
     Draining,

@@ -9,7 +9,8 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.http_headers import Headers
 
-from neuronetz_twisted.dialects.writers import ChatCompletionWriter, NativeWriter, Writer
+from neuronetz_twisted.dialects.openai_writers import ChatCompletionWriter
+from neuronetz_twisted.dialects.writers import NativeWriter, Writer
 from neuronetz_twisted.errors import (
     Draining,
     InvalidApiKey,

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from neuronetz_twisted.upstream.stream import LineStream
 
 READ_S = 10.0
+MAX_WHOLE_BYTES = 1 << 20
 FRAME = chat_frame("Hello") + b"\n"
 ENCODED = CHUNKED[:-2] + b"Content-Encoding: gzip\r\n\r\n"
 ERROR = b"HTTP/1.1 500 -\r\nContent-Length: 2\r\n\r\n{}"
@@ -64,6 +65,7 @@ class BackendsTestCase(SynchronousTestCase):
             client=OllamaClient(self.agent),
             backends={name: Backend(name=name, url=f"http://{name}") for name in "ab"},
             read_timeout_s=READ_S,
+            max_whole_bytes=MAX_WHOLE_BYTES,
             model_missing=self.model_missing,
             check_room=lambda: None,
         )
@@ -314,6 +316,7 @@ class OwnAgentTests(SynchronousTestCase):
             client=OllamaClient(self.agent),
             backends={"a": A, "b": B},
             read_timeout_s=READ_S,
+            max_whole_bytes=MAX_WHOLE_BYTES,
             model_missing=lambda: None,
             check_room=self.agent.check,
         )

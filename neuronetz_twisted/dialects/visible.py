@@ -1,0 +1,149 @@
+"""What of a model host's frame a client may see: the known fields, in the order they came. Pure.
+
+The fields are those of Ollama's `ChatResponse` and `GenerateResponse` (its `api/types.go`) but
+`context`, `remote_*` and whatever it may have in the future (SPEC 2, R8).
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import orjson
+
+from neuronetz_twisted.errors import UpstreamNonsense
+
+_TEXTS = frozenset({"model", "created_at", "response", "thinking", "done_reason"})
+_NUMBERS = frozenset(
+    {
+        "total_duration",
+        "load_duration",
+        "prompt_eval_count",
+        "prompt_eval_duration",
+        "eval_count",
+        "eval_duration",
+    }
+)
+_MAX_NUMBER = 1 << 53
+_MESSAGE = frozenset({"role", "content", "thinking"})
+
+# encoding/json escapes these for HTML's sake; inside JSON they can only occur in strings.
+_ESCAPES = (
+    (b"&", b"\\u0026"),
+    (b"<", b"\\u003c"),
+    (b">", b"\\u003e"),
+    ("\u2028".encode(), b"\\u2028"),
+    ("\u2029".encode(), b"\\u2029"),
+)
+
+
+def as_go_writes(value: Any) -> bytes:
+    """A JSON value as Ollama would write it, compactly and with Go's escapes."""
+    encoded = orjson.dumps(value)
+    for raw, escaped in _ESCAPES:
+        if raw in encoded:
+            encoded = encoded.replace(raw, escaped)
+    return encoded
+
+
+def visible(data: Mapping[str, Any]) -> dict[str, Any]:
+    """The known fields of a frame. Counts and durations belong to a final one only.
+
+    Raises `UpstreamNonsense` for a text that is none; other fields of a wrong type fall away.
+    """
+    frame: dict[str, Any] = {}
+    is_final = data.get("done")
+    for name, value in data.items():
+        if name in _TEXTS:
+            if not isinstance(value, str):
+                raise UpstreamNonsense(f"{name} is not text")
+            frame[name] = value
+        elif name in _NUMBERS:
+            if is_final and type(value) is int and 0 <= value < _MAX_NUMBER:
+                frame[name] = value
+        elif name == "done":
+            frame[name] = value
+        elif name == "message" and isinstance(value, dict):
+            frame[name] = _message(value)
+        elif name in ("tool_calls", "logprobs"):
+            _put_list(frame, name, value)
+    return frame
+
+
+def tool_calls_of(frame: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+    """The tool calls of a frame, each with a `function` that has a name and arguments."""
+    message = frame.get("message")
+    calls: Sequence[Mapping[str, Any]] = (frame if message is None else message).get(
+        "tool_calls", ()
+    )
+    return calls
+
+
+def logprobs_of(frame: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+    """What a frame says of the likelihood of its tokens, as Ollama's `Logprob`."""
+    logprobs: Sequence[Mapping[str, Any]] = frame.get("logprobs", ())
+    return logprobs
+
+
+def _message(value: Mapping[str, Any]) -> dict[str, Any]:
+    message: dict[str, Any] = {}
+    for name, part in value.items():
+        if name in _MESSAGE:
+            if isinstance(part, str):
+                message[name] = part
+        elif name == "tool_calls":
+            _put_list(message, name, part)
+    return message
+
+
+def _put_list(target: dict[str, Any], name: str, value: Any) -> None:
+    """Put the usable entries of a list into a frame; a list of none falls away."""
+    if isinstance(value, list) and (known := _listed(value, _ENTRIES[name])):
+        target[name] = known
+
+
+def _listed(
+    value: Sequence[Any], entry_of: Callable[[Mapping[str, Any]], dict[str, Any]]
+) -> list[dict[str, Any]]:
+    entries = (entry_of(entry) for entry in value if isinstance(entry, dict))
+    return [entry for entry in entries if entry]
+
+
+def _tool_call(value: Mapping[str, Any]) -> dict[str, Any]:
+    """One call; without a name it is none. The arguments are the model's own."""
+    function = value.get("function")
+    if not isinstance(function, dict) or not isinstance(function.get("name"), str):
+        return {}
+    arguments = function.get("arguments")
+    call: dict[str, Any] = {}
+    if isinstance(value.get("id"), str):
+        call["id"] = value["id"]
+    call["function"] = {
+        **({"index": function["index"]} if type(function.get("index")) is int else {}),
+        "name": function["name"],
+        "arguments": arguments if isinstance(arguments, dict) else {},
+    }
+    return call
+
+
+def _logprob(value: Mapping[str, Any]) -> dict[str, Any]:
+    shown = _token(value)
+    if shown:
+        _put_list(shown, "top_logprobs", value.get("top_logprobs"))
+    return shown
+
+
+def _token(value: Mapping[str, Any]) -> dict[str, Any]:
+    token, logprob = value.get("token"), value.get("logprob")
+    if not isinstance(token, str) or type(logprob) not in (int, float):
+        return {}
+    shown: dict[str, Any] = {"token": token, "logprob": logprob}
+    raw = value.get("bytes")
+    if isinstance(raw, list) and {int}.issuperset(map(type, raw)):
+        shown["bytes"] = raw
+    return shown
+
+
+_ENTRIES: Mapping[str, Callable[[Mapping[str, Any]], dict[str, Any]]] = {
+    "tool_calls": _tool_call,
+    "logprobs": _logprob,
+    "top_logprobs": _token,
+}

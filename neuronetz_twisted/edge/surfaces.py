@@ -1,0 +1,50 @@
+"""How each generation route reads a body and writes an answer, and nothing else (SPEC 3)."""
+
+from attrs import frozen
+
+from neuronetz_twisted.dialects.native_requests import parse_chat, parse_generate
+from neuronetz_twisted.dialects.openai_requests import parse_chat_completion
+from neuronetz_twisted.dialects.openai_writers import ChatCompletionWriter
+from neuronetz_twisted.dialects.writers import NativeWriter
+from neuronetz_twisted.edge.doors import Parse, Surface
+from neuronetz_twisted.vocabulary import Scope, Ticket
+
+
+def _chat_completion_writer(ticket: Ticket, now: float) -> ChatCompletionWriter:
+    return ChatCompletionWriter(
+        id=ticket.call.id,
+        created=int(now),
+        model=str(ticket.model.listing["name"]),
+        include_usage=ticket.call.request.include_usage,
+    )
+
+
+CHAT_COMPLETIONS = Surface(
+    dialect="openai",
+    scope=Scope.CHAT,
+    parse=parse_chat_completion,
+    writer=_chat_completion_writer,
+)
+
+
+@frozen
+class NativeSurfaces:
+    """Ollama's own routes; with `hide_timings` their answers show no durations (SPEC 10)."""
+
+    chat: Surface
+    generate: Surface
+
+    @classmethod
+    def of(cls, *, hide_timings: bool) -> "NativeSurfaces":
+        """Make them."""
+
+        def native(scope: Scope, parse: Parse, kind: type[NativeWriter]) -> Surface:
+            def writer(ticket: Ticket, now: float) -> NativeWriter:  # noqa: ARG001 - in the frames
+                return kind(hide_timings)
+
+            return Surface(dialect="native", scope=scope, parse=parse, writer=writer)
+
+        return cls(
+            chat=native(Scope.CHAT, parse_chat, NativeWriter),
+            generate=native(Scope.CHAT, parse_generate, NativeWriter),
+        )
