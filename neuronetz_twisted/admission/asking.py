@@ -20,11 +20,13 @@ Answer = TypeVar("Answer")
 
 @define(eq=False)
 class Asking:
-    """Runs scripts on `redis`."""
+    """Runs scripts on `redis`.
+
+    A code with which a script is refused again and again is one line of the log, until it runs.
+    """
 
     _redis: ScriptRunner
     _told: dict[str, set[str]] = field(factory=dict, init=False)
-    """The codes with which each script is refused now; of each the log has one line."""
 
     def run(
         self, script: Script, asked: Asked, parse: Callable[[RedisReply], Answer]

@@ -17,7 +17,7 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from neuronetz_twisted.audit.lanes import BackOff
+from neuronetz_twisted.back_off import BackOff
 from neuronetz_twisted.errors import Refusal, Unavailable
 
 _log = Logger()

@@ -16,7 +16,7 @@ from twisted.logger import Logger
 
 from neuronetz_twisted.admission.flights import SingleFlight
 from neuronetz_twisted.admission.generation import Generation, Reading
-from neuronetz_twisted.audit.lanes import BackOff
+from neuronetz_twisted.back_off import BackOff
 from neuronetz_twisted.errors import LimitsUnavailable, RedisUnavailable, Unavailable
 from neuronetz_twisted.seams import RedisArgument, RedisReply
 

@@ -22,8 +22,9 @@ from twisted.python.failure import Failure
 
 from neuronetz_twisted.audit.batches import Backlog, Batch, BatchWriter, Order
 from neuronetz_twisted.audit.commit import InThread
-from neuronetz_twisted.audit.lanes import BackOff, Lane
+from neuronetz_twisted.audit.lanes import Lane
 from neuronetz_twisted.audit.publishing import Publisher
+from neuronetz_twisted.back_off import BackOff
 from neuronetz_twisted.errors import DatabaseUnavailable
 from neuronetz_twisted.ledger import FlushListener
 

@@ -15,10 +15,11 @@ from twisted.trial.unittest import SynchronousTestCase
 from neuronetz_twisted.audit.batches import BatchWriter
 from neuronetz_twisted.audit.dead_letters import DeadLetters
 from neuronetz_twisted.audit.flusher import GATHER_S, STOP_S, Flusher, Lag
-from neuronetz_twisted.audit.lanes import CHECKPOINT_S, LONGEST_DELAY_S, MAX_BATCH
+from neuronetz_twisted.audit.lanes import CHECKPOINT_S, MAX_BATCH
 from neuronetz_twisted.audit.reader import Damage
 from neuronetz_twisted.audit.record import Final
 from neuronetz_twisted.audit.segments import Span
+from neuronetz_twisted.back_off import LONGEST_DELAY_S
 from neuronetz_twisted.errors import DatabaseUnavailable
 from neuronetz_twisted.ledger import Flushed
 from tests.unit.audit.flushing import (
