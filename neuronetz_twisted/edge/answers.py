@@ -3,7 +3,7 @@
 import orjson
 from twisted.internet.interfaces import IPushProducer
 
-from neuronetz_twisted.dialects.faults import native_error, openai_error
+from neuronetz_twisted.dialects.faults import render_error
 from neuronetz_twisted.edge.request import GatewayRequest
 from neuronetz_twisted.errors import InvalidApiKey, MethodNotAllowed, Refusal
 
@@ -51,7 +51,7 @@ class HttpAnswer:
         """Send a refusal in the dialect of the path."""
         if self._request.startedWriting:
             return
-        render = openai_error if self._request.asked_path.startswith(b"/v1/") else native_error
+        render = render_error(self._request.asked_path)
         if refusal.retry_after is not None:
             self.headers[b"Retry-After"] = b"%d" % refusal.retry_after
         if isinstance(refusal, InvalidApiKey):

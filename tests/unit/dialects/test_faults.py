@@ -2,7 +2,12 @@
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from neuronetz_twisted.dialects.faults import native_error, openai_error
+from neuronetz_twisted.dialects.faults import (
+    anthropic_error,
+    native_error,
+    openai_error,
+    render_error,
+)
 from neuronetz_twisted.errors import (
     AuthFailuresLimited,
     BudgetExhausted,
@@ -14,9 +19,12 @@ from neuronetz_twisted.errors import (
     NotAllowed,
     RateLimited,
     Refusal,
+    RequestTimeout,
     RequestTooLarge,
     UnsupportedMediaType,
     UpstreamFailed,
+    UpstreamTimeout,
+    VersionNotSupported,
 )
 
 
@@ -82,3 +90,56 @@ class OpenAIErrorTests(SynchronousTestCase):
             with self.subTest(refusal=refusal):
                 error = openai_error(refusal, "x")["error"]
                 self.assertEqual((error["type"], error["param"]), (expected, None))
+
+
+class AnthropicErrorTests(SynchronousTestCase):
+    def test_body(self) -> None:
+        """The type stands twice, the id at the top, where Anthropic's clients look for them."""
+        body = anthropic_error(exhausted(), "the-id")
+        error = {
+            "type": "rate_limit_error",
+            "message": "the budget of the month is used up",
+            "code": "budget_exhausted",
+            "limit": "month",
+        }
+        self.assertEqual(body, {"type": "error", "error": error, "request_id": "the-id"})
+        self.assertNotIn("limit", anthropic_error(NotAllowed(), "x")["error"])
+
+    def test_types(self) -> None:
+        """Each status has the type that Anthropic's API gives it, or that of its class."""
+        cases: tuple[tuple[Refusal, str], ...] = (
+            (InvalidRequest(), "invalid_request_error"),
+            (InvalidApiKey(), "authentication_error"),
+            (NotAllowed(), "permission_error"),
+            (MethodNotAllowed(allow="POST"), "invalid_request_error"),
+            (RequestTimeout(), "invalid_request_error"),
+            (RequestTooLarge(), "request_too_large"),
+            (UnsupportedMediaType(), "invalid_request_error"),
+            (limited(), "rate_limit_error"),
+            (InternalError(), "api_error"),
+            (UpstreamFailed(), "api_error"),
+            (Draining(), "overloaded_error"),
+            (UpstreamTimeout(), "timeout_error"),
+            (VersionNotSupported(), "api_error"),
+        )
+        for refusal, expected in cases:
+            with self.subTest(refusal=refusal):
+                self.assertEqual(anthropic_error(refusal, "x")["error"]["type"], expected)
+
+
+class RenderErrorTests(SynchronousTestCase):
+    def test_paths(self) -> None:
+        """Each surface has its own form, unknown paths under it too; all else is native."""
+        for path, expected in (
+            (b"/v1/messages", anthropic_error),
+            (b"/v1/messages/count_tokens", anthropic_error),
+            (b"/v1/chat/completions", openai_error),
+            (b"/v1/models/messages", openai_error),
+            (b"/v1/", openai_error),
+            (b"/v1", native_error),
+            (b"/api/chat", native_error),
+            (b"/api/v1/messages", native_error),
+            (b"*", native_error),
+        ):
+            with self.subTest(path=path):
+                self.assertIs(render_error(path), expected)

@@ -699,6 +699,20 @@ class RefusalTests(SynchronousTestCase):
                     self.assertIn("type", answer.json()["error"])
                     self.assertEqual(answer.headers["connection"], "close")
 
+    def test_the_dialect_of_messages(self) -> None:
+        """It is the third, for what is badly framed and for a path that is not served."""
+        for data, status in (
+            (b"POST /v1/messages HTTP/1.1\r\nHost : x\r\n\r\n", 400),
+            (b"POST /v1/messages/none HTTP/1.1\r\nHost: x\r\nX-Api-Key: x\r\n\r\n", 401),
+        ):
+            client = House().connect()
+            client.send(data)
+            answer = client.answer()
+            body = answer.json()
+            with self.subTest(data=data, body=body):
+                self.assertEqual((answer.status, body["type"]), (status, "error"))
+                self.assertEqual(body["request_id"], answer.headers["x-request-id"])
+
     def test_it_is_recorded(self) -> None:
         """Once, without a path, and without what was sent."""
         house = House()
