@@ -7,7 +7,6 @@ lines.
 """
 
 from collections.abc import Mapping
-from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +14,16 @@ from attrs import Attribute, fields, frozen
 
 from neuronetz_twisted.environment import find, read_dotenv
 from neuronetz_twisted.limits import LARGEST_LIMIT
+from neuronetz_twisted.misfits import misfits
 from neuronetz_twisted.variables import (
     Variable,
     absolute_path,
     choice,
+    flag,
     header_name,
     header_value,
     http_url,
+    origins,
     own_host,
     postgresql_url,
     proxies,
@@ -73,6 +75,9 @@ class Settings:
         "127.0.0.1,caddy",
         "addresses, networks or names whose X-Forwarded-For is believed",
     )
+    cors_origins: tuple[str, ...] = variable(
+        "GATEWAY_CORS_ORIGINS", origins, "", "web origins whose pages may call, or *"
+    )
     max_connections: int = variable(
         "GATEWAY_MAX_CONNECTIONS", whole(1, 1_000_000), "10000", "clients connected at once"
     )
@@ -81,6 +86,9 @@ class Settings:
         whole(1, 1_000_000),
         "256",
         "those of one address; trusted proxies have no such limit",
+    )
+    hide_timings: bool = variable(
+        "HIDE_TIMINGS", flag, "false", "whether answers leave out how long the model host took"
     )
     state_dir: Path = variable(  # noqa: RUF009 - attrs fields are made by this call
         "GATEWAY_STATE_DIR",
@@ -235,10 +243,6 @@ class Settings:
     )
 
 
-ARGON2_KIB_PER_LANE = 8
-"""The least memory that argon2 takes (RFC 9106, 3.1)."""
-
-
 @frozen
 class Loaded:
     """Settings with the origin of each variable: a word for people."""
@@ -271,23 +275,7 @@ def load(environ: Mapping[str, str], directory: Path) -> Loaded:
             faults.append(f"{known.name}: {error}")
         else:
             origins[known.name] = origin
-    faults += _misfits(values)
+    faults += misfits(values)
     if faults:
         raise ConfigError(faults)
     return Loaded(Settings(**values), origins)
-
-
-def _misfits(values: Mapping[str, Any]) -> list[str]:
-    """What is wrong with valid values beside each other; one that is not valid fits all."""
-    faults = []
-    if values.get("discovery_ttl_s", inf) < values.get("discovery_refresh_s", 0.0):
-        faults.append(
-            "MODEL_DISCOVERY_CACHE_TTL_S: must not be less than MODEL_DISCOVERY_REFRESH_S"
-        )
-    lanes = values.get("argon2_parallelism", 0)
-    if values.get("argon2_memory_cost_kib", inf) < ARGON2_KIB_PER_LANE * lanes:
-        faults.append(
-            f"ARGON2_MEMORY_COST_KIB: must be at least {ARGON2_KIB_PER_LANE} times "
-            "ARGON2_PARALLELISM"
-        )
-    return faults

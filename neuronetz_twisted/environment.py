@@ -9,7 +9,7 @@ from dotenv.parser import Binding, parse_stream
 from neuronetz_twisted.variables import Variable
 
 _REQUIRED = {"DATABASE_URL"}
-_LISTS = {"GATEWAY_TRUSTED_PROXIES"}
+_LISTS = {"GATEWAY_CORS_ORIGINS", "GATEWAY_TRUSTED_PROXIES"}
 
 
 def read_dotenv(path: Path) -> tuple[dict[str, str], list[str]]:

@@ -8,7 +8,7 @@ import binascii
 import re
 from base64 import b64decode
 from collections.abc import Callable
-from ipaddress import ip_network
+from ipaddress import IPv6Address, ip_network
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -30,6 +30,10 @@ _OWN_ENDPOINTS = {"tcp", "ssl", "unix"}
 KEY_BYTES = 32
 """The length of each secret key that a variable holds."""
 
+_ORIGIN = re.compile(
+    r"([a-z][a-z0-9+.-]*)://([a-z0-9._-]+|\[[0-9a-f.]*:[0-9a-f:.]*\])(?::([0-9]{1,5}))?"
+)
+_OWN_PORTS = {"http": 80, "https": 443}
 _HEADER_NAME = re.compile(r"[A-Za-z0-9-]{1,64}")
 _VERSION = re.compile(r"([0-9]{1,6})\.([0-9]{1,6})\.([0-9]{1,6})")
 
@@ -77,6 +81,11 @@ def choice(*words: str) -> Callable[[str], str]:
         raise ValueError(f"must be one of {', '.join(words)}")
 
     return parse
+
+
+def flag(value: str) -> bool:
+    """`true` or `false`, whatever its case."""
+    return choice("true", "false")(value) == "true"
 
 
 def own_host(value: str) -> str:
@@ -162,6 +171,36 @@ def _is_network(entry: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def origins(value: str) -> tuple[str, ...]:
+    """Web origins, separated by commas, as a browser writes them in `Origin`; or `*` alone.
+
+    That is in lower case and without the scheme's own port (HTML 7.1.1, RFC 6454 6.2). Schemes of
+    browser extensions and desktop shells are as good as `https`.
+    """
+    entries = [entry.strip() for entry in value.split(",") if entry.strip()]
+    if entries == ["*"]:
+        return ("*",)
+    return tuple(dict.fromkeys(map(_origin, entries)))
+
+
+def _origin(entry: str) -> str:
+    match = _ORIGIN.fullmatch(entry.lower())
+    if (
+        match is None
+        or not is_resolvable(match[2].strip("[]"))
+        or not 1 <= int(match[3] or 1) <= _LAST_PORT
+    ):
+        raise ValueError(
+            "must be origins such as https://app.example or http://localhost:3000, without a "
+            "path, separated by commas, or * alone"
+        )
+    scheme, host, port = match.groups()
+    if host.startswith("["):
+        host = f"[{IPv6Address(host[1:-1])}]"
+    is_plain = port is None or int(port) == _OWN_PORTS.get(scheme)
+    return f"{scheme}://{host}" if is_plain else f"{scheme}://{host}:{int(port)}"
 
 
 def header_name(value: str) -> str:

@@ -44,6 +44,8 @@ def shown(known: Variable, value: Any) -> str | None:
         return None
     if known.secret:
         return masked(str(value))
+    if isinstance(value, bool):
+        return str(value).lower()
     if isinstance(value, tuple):
         separator = "." if all(isinstance(part, int) for part in value) else ","
         return separator.join(map(str, value))

@@ -103,6 +103,12 @@ class LoadTests(ConfigTestCase):
         settings = self.settings(GATEWAY_BIND_PORT=" ", GATEWAY_TRUSTED_PROXIES="")
         self.assertEqual((settings.bind_port, settings.trusted_proxies), (8080, ()))
 
+    def test_an_empty_list_outranks(self) -> None:
+        """A list that is set and empty is the empty list, whatever a `.env` has."""
+        self.file(".env", "GATEWAY_CORS_ORIGINS=https://app.example\n")
+        self.assertEqual(self.settings().cors_origins, ("https://app.example",))
+        self.assertEqual(self.settings(GATEWAY_CORS_ORIGINS="").cors_origins, ())
+
     def test_secrets_are_not_shown(self) -> None:
         """Neither passwords nor tokens are in the settings' text."""
         settings = self.settings(

@@ -104,6 +104,7 @@ class VariableTests(SynchronousTestCase):
         for _, known in variables():
             default = "unset" if known.default is None else f"`{known.default}`"
             default = "required" if known.name == REQUIRED else default
+            default = "empty" if known.default == "" else default
             secret = " (secret)" if known.secret else ""
             expected.append([f"`{known.name}`", default, f"{known.help}{secret}"])
         self.assertEqual(rows(table), expected)

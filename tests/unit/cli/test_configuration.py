@@ -45,7 +45,9 @@ class ConfigTests(SynchronousTestCase):
         found = self.settings(DATABASE_URL="embedded:")
         self.assertEqual(found["OLLAMA_MIN_VERSION"]["value"], "0.17.1")
         self.assertEqual(found["GATEWAY_TRUSTED_PROXIES"]["value"], "127.0.0.1,caddy")
+        self.assertEqual(found["GATEWAY_CORS_ORIGINS"]["value"], "")
         self.assertEqual(found["OLLAMA_CONNECT_TIMEOUT_S"]["value"], "5")
+        self.assertEqual(found["HIDE_TIMINGS"]["value"], "false")
         self.assertIsNone(found["GATEWAY_ENDPOINT"]["value"])
 
     def test_origins(self) -> None:
