@@ -168,8 +168,10 @@ def whole(value: Any, name: str) -> int:
     """An integer of at most 64 bits; an integral float counts as one (SPEC 4)."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise InvalidRequest(f"{name} must be a whole number", param=name)
+    # An integer below 64 bits has been read as a float, which may be the lowest of them.
+    lowest = 1 - 2**63 if isinstance(value, float) else -(2**63)
     checked = value
-    if checked != int(checked) or not -(2**63) <= checked < 2**63:
+    if checked != int(checked) or not lowest <= checked < 2**63:
         raise InvalidRequest(f"{name} must be a whole number", param=name)
     return int(checked)
 

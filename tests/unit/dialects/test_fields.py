@@ -124,6 +124,7 @@ class CheckTests(SynchronousTestCase):
             (fields.whole, 2**63),
             (fields.whole, 1.2345678901234568e29),
             (fields.whole, -(2.0**64)),
+            (fields.whole, -(2.0**63)),
             (fields.whole, False),
             (fields.stops, 1),
             (fields.stops, ["a", 1]),
