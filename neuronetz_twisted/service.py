@@ -199,7 +199,7 @@ def _connection_limits(settings: Settings, proxies: ProxyNames) -> ConnectionLim
 def _edge(
     settings: Settings, reactor: Any, doors: Doors, pages: Pages, proxies: ProxyNames
 ) -> EdgeService:
-    surfaces = NativeSurfaces.of(hide_timings=False)
+    surfaces = NativeSurfaces.of(hide_timings=settings.hide_timings)
     site = GatewaySite(
         reactor,
         begin=Dispatch(Routes(doors, pages, surfaces)).begin,
