@@ -128,7 +128,8 @@ class NativeRequest:
     `upstream` sets. `stream` is what the client asked for. `ignored` names the fields that were
     dropped. `prompt_bytes` is the UTF-8 length of all text and `images` how many there are, for the
     estimate of the prompt. `predict_name` is the client's own name for `num_predict`, None where he
-    has set none. `is_whole` says that the model host answers with one object (embeddings).
+    has set none. `is_whole` says that the model host answers with one object (embeddings), and
+    `as_base64` that the client wants its vectors so.
     """
 
     path: str
@@ -141,6 +142,7 @@ class NativeRequest:
     images: int = 0
     predict_name: str | None = None
     is_whole: bool = False
+    as_base64: bool = False
 
 
 @frozen(kw_only=True)

@@ -38,7 +38,7 @@ class Writer(Protocol):
         ...
 
     def whole(self, folded: Mapping[str, Any], usage: Usage) -> bytes:
-        """The answer in one piece."""
+        """The answer in one piece. Raises `UpstreamNonsense` where it cannot be one."""
         ...
 
 

@@ -11,27 +11,27 @@ from neuronetz_twisted.vocabulary import CLIENT_CLOSED, End, Usage
 class FoldedAnswer(Answer):
     """Frames are collected until their end is known."""
 
-    _final: Mapping[str, Any] | None = None
+    _body: bytes | None = None
 
     def pass_on(
         self, lines: Sequence[bytes], final: Mapping[str, Any] | None, end: End = End.COMPLETE
     ) -> None:
-        """Collect them."""
+        """Collect them; a final one makes the answer."""
         self._fold.add(lines)
         if final is not None:
-            self._final = final
+            self._body = self._writer.whole(self._fold.finish(final), self._usage(end))
             self.finish(end)
 
     def _begin(self) -> None:
         self._fold = Fold(self._limits.max_folded_bytes)
 
     def _end_answer(self, end: End, usage: Usage) -> int:
+        del usage  # The answer had it.
         if end is End.CLIENT_GONE:
             return CLIENT_CLOSED
-        if self._final is not None:
-            body = self._writer.whole(self._fold.finish(self._final), usage)
-            self._sent(len(body))
-            self._client.answer(b"application/json", body)
+        if self._body is not None:
+            self._sent(len(self._body))
+            self._client.answer(b"application/json", self._body)
             return OK
         refusal = self._refusal_of(end)
         self._client.refuse(refusal)

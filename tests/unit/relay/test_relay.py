@@ -16,6 +16,7 @@ from neuronetz_twisted.errors import (
     InvalidApiKey,
     Refusal,
     UpstreamFailed,
+    UpstreamNonsense,
     UpstreamTimeout,
 )
 from neuronetz_twisted.relay.answer import RelayLimits
@@ -60,6 +61,14 @@ class LeavingClient(RecordingClient):
         super().write(data)
         assert self.producer is not None
         self.producer.stopProducing()
+
+
+class UnwritableWriter(NativeWriter):
+    """A writer to which no answer is one."""
+
+    def whole(self, folded: object, usage: object) -> bytes:
+        """Refuse it."""
+        raise UpstreamNonsense("not for me")
 
 
 class RelayTestCase(SynchronousTestCase):
@@ -555,6 +564,15 @@ class FoldedTests(RelayTestCase):
                 self.assertEqual(self.client.ends, ["refuse"])
                 self.assertIsInstance(self.client.refusal, refusal)
                 self.assertEqual(outcome.status, refusal.status)
+
+    def test_unwritable(self) -> None:
+        """A whole answer that cannot be written is a plain 502 as well."""
+        self.running.cancel()
+        self.client, self.stream = RecordingClient(), ScriptedStream(backend="the backend")
+        self.running = self.begin(UnwritableWriter())
+        self.stream.send(HELLO, FINAL)
+        self.assertEqual(self.ended(End.UPSTREAM_ERROR).status, UpstreamFailed.status)
+        self.assertEqual(self.client.ends, ["refuse"])
 
     def test_revoked_key(self) -> None:
         """An answer whose key was taken away is refused as any call of that key."""
