@@ -11,16 +11,17 @@ from twisted.web.iweb import IRequest
 from twisted.web.server import Site
 from werkzeug.exceptions import MethodNotAllowed
 
-from mock_ollama.asking import (
-    Ask,
-    Refused,
-    chat_ask,
-    embed_inputs,
-    field,
-    generate_ask,
-    read_object,
+from mock_ollama.apitypes import (
+    CHAT_REQUEST,
+    EMBED_REQUEST,
+    EMBEDDING_REQUEST,
+    GENERATE_REQUEST,
+    SHOW_REQUEST,
+    decode_body,
 )
+from mock_ollama.asking import Ask, chat_ask, embed_inputs, generate_ask
 from mock_ollama.catalogue import DEFAULT_MODELS, Catalogue, Model
+from mock_ollama.control import field, read_object
 from mock_ollama.directives import find_directive
 from mock_ollama.embedding import raw_vector, unit_vector
 from mock_ollama.errors import REFUSALS, answer_refusal
@@ -34,7 +35,18 @@ from mock_ollama.generation import (
     misbehaving,
 )
 from mock_ollama.gojson import go_json
+from mock_ollama.gokinds import Struct
+from mock_ollama.lookup import (
+    CHAT_LOOKUP,
+    EMBED_LOOKUP,
+    EMBEDDINGS_LOOKUP,
+    GENERATE_LOOKUP,
+    SHOW_LOOKUP,
+    Lookup,
+    check_capable,
+)
 from mock_ollama.recorder import Entry, Recorder
+from mock_ollama.refused import Refused
 from mock_ollama.stream import StepStream
 from mock_ollama.web import Front, MockRequest, MockSite
 
@@ -103,31 +115,34 @@ class MockOllama:
     @app.route("/api/show", methods=["POST"])
     def show(self, request: MockRequest) -> None:
         """Describe one model, with its template, system prompt and licence."""
-        body = read_object(request.body)
-        name = field(body, "model", str, "") or field(body, "name", str, "")
-        request.answer(200, go_json(self._model(name, "model is required").show()))
+        body = _decoded(request, SHOW_REQUEST)
+        name = body.get("model") or body.get("name", "")
+        model = SHOW_LOOKUP.find(self.catalogue, _entry(request), name)
+        request.answer(200, go_json(model.show()))
 
     @app.route("/api/chat", methods=["POST"])
     def chat(self, request: MockRequest) -> Deferred[None] | None:
         """Answer a list of messages."""
-        ask = chat_ask(read_object(request.body))
-        model = self._capable(ask, "chat", "model is required")
+        ask = chat_ask(_decoded(request, CHAT_REQUEST))
+        model = CHAT_LOOKUP.find(self.catalogue, _entry(request), ask.model)
+        check_capable(model, ask, "chat")
         return self._generate(request, ask, model, CHAT)
 
     @app.route("/api/generate", methods=["POST"])
     def generate(self, request: MockRequest) -> Deferred[None] | None:
         """Answer a prompt."""
-        ask = generate_ask(read_object(request.body))
-        model = self._capable(ask, "generate", "invalid model name")
+        ask = generate_ask(_decoded(request, GENERATE_REQUEST))
+        model = GENERATE_LOOKUP.find(self.catalogue, _entry(request), ask.model)
+        check_capable(model, ask, "generate")
         return self._generate(request, ask, model, GENERATE)
 
     @app.route("/api/embed", methods=["POST"])
     def embed(self, request: MockRequest) -> Deferred[None]:
         """Give a vector of length one for each input."""
-        body = read_object(request.body)
+        body = _decoded(request, EMBED_REQUEST)
         inputs = embed_inputs(body)
-        dimensions = field(body, "dimensions", int, 0)
-        name = self._embedder(body, "invalid model name", 400)
+        dimensions = body.get("dimensions", 0)
+        name = self._embedder(request, body, EMBED_LOOKUP, 400)
         entry = _entry(request)
 
         def answer() -> bytes:
@@ -144,9 +159,9 @@ class MockOllama:
     @app.route("/api/embeddings", methods=["POST"])
     def embeddings(self, request: MockRequest) -> Deferred[None]:
         """Give the vector of one prompt the old way: not normalised, and without counts."""
-        body = read_object(request.body)
-        prompt = field(body, "prompt", str, "")
-        self._embedder(body, "model is required", 500)
+        body = _decoded(request, EMBEDDING_REQUEST)
+        prompt = body.get("prompt", "")
+        self._embedder(request, body, EMBEDDINGS_LOOKUP, 500)
         vector = raw_vector(prompt) if prompt else []
         return self._answer_once(request, [prompt], lambda: go_json({"embedding": vector}))
 
@@ -175,27 +190,11 @@ class MockOllama:
             self.catalogue.install(models)
         request.answer(200, b"{}")
 
-    def _model(self, name: str, missing: str) -> Model:
-        if not name:
-            raise Refused(400, missing)
-        model = self.catalogue.find(name)
-        if model is None:
-            raise Refused(404, f"model '{name}' not found")
-        return model
-
-    def _capable(self, ask: Ask, route: str, missing: str) -> Model:
-        model = self._model(ask.model, missing)
-        if "completion" not in model.capabilities:
-            raise Refused(400, f'"{ask.model}" does not support {route}')
-        for need in ask.needs:
-            if need not in model.capabilities:
-                name = f'"{ask.model}"' if need == "thinking" else model.full_name
-                raise Refused(400, f"{name} does not support {need}")
-        return model
-
-    def _embedder(self, body: Mapping[str, Any], missing: str, status: int) -> str:
-        name = field(body, "model", str, "")
-        model = self._model(name, missing)
+    def _embedder(
+        self, request: MockRequest, body: Mapping[str, Any], lookup: Lookup, status: int
+    ) -> str:
+        name: str = body.get("model", "")
+        model = lookup.find(self.catalogue, _entry(request), name)
         if "embedding" not in model.capabilities:
             raise Refused(status, "this model does not support embeddings")
         self.catalogue.use(model, self._clock.seconds())
@@ -229,6 +228,13 @@ class MockOllama:
 
     def _send(self, request: MockRequest, steps: Iterator[Step], *, stream: bool) -> Deferred[None]:
         return StepStream(request, _entry(request), steps, self._clock, stream=stream).start()
+
+
+def _decoded(request: MockRequest, kind: Struct) -> dict[str, Any]:
+    """Decode a request's body as Ollama would, and record what was understood."""
+    fields = decode_body(request.body, kind)
+    _entry(request).decoded = fields
+    return fields
 
 
 def _entry(request: MockRequest) -> Entry:

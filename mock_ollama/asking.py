@@ -1,22 +1,19 @@
-"""What a client asked for: Ollama's request bodies, checked as far as its Go decoder would."""
+"""What a client asks for: Ollama's requests out of the fields that Go's decoder understood."""
 
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from math import inf
+from typing import Any
 
-import orjson
 from attrs import frozen
 
-_T = TypeVar("_T")
-_ZERO_KEEP_ALIVE = frozenset({"0", "0s", "0m", "0h"})
+from mock_ollama.godecode import UNSET
+from mock_ollama.goduration import parse_duration
+from mock_ollama.options import checked_options
+from mock_ollama.refused import Refused
 
+KEEP_ALIVE_S = 300.0
 
-class Refused(Exception):  # noqa: N818 - an answer of the twin, not a failure in it
-    """A request that gets an error object: `status` is the HTTP status, `text` the `error`."""
-
-    def __init__(self, status: int, text: str) -> None:
-        super().__init__(text)
-        self.status = status
-        self.text = text
+_MAX_TOP_LOGPROBS = 20
 
 
 @frozen(kw_only=True)
@@ -25,75 +22,63 @@ class Ask:
 
     `prompts` are the texts that count as the prompt, in order; `needs` the capabilities that the
     request needs beyond completion; `unload` says that an empty request asked to unload.
+    `options` are as they were sent, `think` and `shift` are None where the request leaves them out,
+    `form` is the wanted format: None, "json" or a schema; `keep_alive` is in seconds, or None.
     """
 
     model: str
     prompts: tuple[str, ...]
     empty: bool
     stream: bool
-    num_predict: int
-    stop: tuple[str, ...]
-    needs: tuple[str, ...]
-    unload: bool
-
-
-def read_object(raw: bytes) -> dict[str, Any]:
-    """Decode a request body.
-
-    Raises Refused (400) if it is missing, no JSON or no object.
-    """
-    if not raw.strip():
-        raise Refused(400, "missing request body")
-    try:
-        body = orjson.loads(raw)
-    except orjson.JSONDecodeError as error:
-        raise Refused(400, f"invalid character in JSON: {error.msg}") from None
-    if not isinstance(body, dict):
-        raise Refused(400, "json: cannot unmarshal value into Go value of type api.Request")
-    return body
-
-
-def field(body: Mapping[str, Any], key: str, kind: type[_T], default: _T) -> _T:
-    """Give a field of a body, or the default where it is absent or null.
-
-    Raises Refused (400) if it has another type.
-    """
-    value = body.get(key)
-    if value is None:
-        return default
-    if not isinstance(value, kind):
-        raise Refused(400, f"json: cannot unmarshal value into Go struct field .{key}")
-    return value
+    num_predict: int = -1
+    stop: tuple[str, ...] = ()
+    needs: tuple[str, ...] = ()
+    unload: bool = False
+    options: Mapping[str, Any] = {}
+    think: bool | str | None = None
+    shift: bool | None = None
+    truncate: bool = True
+    tools: tuple[Mapping[str, Any], ...] = ()
+    form: Any = None
+    top_logprobs: int | None = None
+    keep_alive: float | None = None
+    render_only: bool = False
+    images: int = 0
 
 
 def chat_ask(body: Mapping[str, Any]) -> Ask:
-    """Read the body of `/api/chat`.
+    """Read the fields of `/api/chat`.
 
-    Raises Refused (400) where Ollama would.
+    Raises Refused where Ollama would refuse them.
     """
-    texts = []
-    messages = field(body, "messages", list, [])
-    for message in messages:
-        if not isinstance(message, dict):
-            raise Refused(400, "json: cannot unmarshal value into Go struct field .messages")
-        texts.append(field(message, "content", str, ""))
-    needs = ("tools",) if field(body, "tools", list, []) else ()
-    return _ask(body, prompts=tuple(texts), empty=not messages, needs=needs)
+    messages = body.get("messages", [])
+    images = sum(len(message.get("images") or ()) for message in messages)
+    tools = tuple(body.get("tools", ()))
+    return _ask(
+        body,
+        prompts=tuple(message.get("content", "") for message in messages),
+        empty=not messages,
+        needs=("tools",) if tools else (),
+        images=images,
+        tools=tools,
+    )
 
 
 def generate_ask(body: Mapping[str, Any]) -> Ask:
-    """Read the body of `/api/generate`.
+    """Read the fields of `/api/generate`.
 
-    Raises Refused (400) where Ollama would.
+    Raises Refused where Ollama would refuse them.
     """
-    prompt = field(body, "prompt", str, "")
-    suffix = field(body, "suffix", str, "")
-    texts = (field(body, "system", str, ""), suffix, prompt)
+    prompt, suffix = body.get("prompt", ""), body.get("suffix", "")
+    if body.get("raw") and any(body.get(name) for name in ("template", "system", "context")):
+        raise Refused(400, "raw mode does not support template, system, or context")
+    texts = (body.get("system", ""), suffix, prompt)
     return _ask(
         body,
         prompts=tuple(text for text in texts if text),
         empty=not prompt,
         needs=("insert",) if suffix else (),
+        images=len(body.get("images", ())),
     )
 
 
@@ -111,29 +96,50 @@ def embed_inputs(body: Mapping[str, Any]) -> list[str]:
     return inputs
 
 
-def _ask(
-    body: Mapping[str, Any], *, prompts: tuple[str, ...], empty: bool, needs: tuple[str, ...]
+def keep_alive_seconds(body: Mapping[str, Any]) -> float | None:
+    """Read how long a model is to stay loaded, in seconds; None leaves it to the server."""
+    given = body.get("keep_alive", UNSET)
+    if given is UNSET:
+        return None
+    seconds = parse_duration(given) if isinstance(given, str) else float(given)
+    return inf if seconds < 0 else seconds
+
+
+def _ask(  # noqa: PLR0913 - what the two routes have of their own
+    body: Mapping[str, Any],
+    *,
+    prompts: tuple[str, ...],
+    empty: bool,
+    needs: tuple[str, ...],
+    images: int,
+    tools: tuple[Mapping[str, Any], ...] = (),
 ) -> Ask:
-    options = field(body, "options", dict, {})
-    stop = options.get("stop") or []
-    if not isinstance(stop, list) or not all(isinstance(text, str) for text in stop):
-        raise Refused(400, 'option "stop" must be of an array of strings')
-    num_predict = options.get("num_predict", -1)
-    if isinstance(num_predict, bool) or not isinstance(num_predict, int | float):
-        raise Refused(400, 'option "num_predict" must be of type integer')
+    top = body.get("top_logprobs", 0)
+    if not 0 <= top <= _MAX_TOP_LOGPROBS:
+        raise Refused(400, "top_logprobs must be between 0 and 20")
+    options = checked_options(body.get("options", {}))
+    keep_alive = keep_alive_seconds(body)
+    think = body.get("think")
     # Ollama's own default is to think where the model can, so only an explicit wish is a need.
-    thinking = ("thinking",) if body.get("think") else ()
+    thinking = ("thinking",) if think else ()
+    vision = ("vision",) if images else ()
     return Ask(
-        model=field(body, "model", str, ""),
+        model=body.get("model", ""),
         prompts=prompts,
         empty=empty,
-        stream=field(body, "stream", bool, True),  # noqa: FBT003 - a default value, not a flag
-        num_predict=int(num_predict),
-        stop=tuple(text for text in stop if text),
-        needs=(*needs, *thinking),
-        unload=_is_zero(body.get("keep_alive")),
+        stream=body.get("stream", True),
+        num_predict=options.get("num_predict", -1),
+        stop=tuple(text for text in options.get("stop", ()) if text),
+        needs=(*thinking, *needs, *vision),
+        unload=empty and keep_alive == 0,
+        options=options,
+        think=think,
+        shift=body.get("shift"),
+        truncate=body.get("truncate", True),
+        tools=tools,
+        form=body.get("format") or None,
+        top_logprobs=top if body.get("logprobs") else None,
+        keep_alive=keep_alive,
+        render_only=body.get("_debug_render_only", False),
+        images=images,
     )
-
-
-def _is_zero(keep_alive: Any) -> bool:
-    return keep_alive in _ZERO_KEEP_ALIVE if isinstance(keep_alive, str) else keep_alive == 0

@@ -7,10 +7,18 @@ from typing import Any
 from attrs import define, field, frozen
 
 from mock_ollama.gojson import go_time
+from mock_ollama.names import ModelName, parse_name
+from mock_ollama.options import CONTEXT_LENGTH, TRAINED_CONTEXT
 
-DEFAULT_MODELS = ("llama3.2:latest", "qwen3:8b", "nomic-embed-text:latest")
+DEFAULT_MODELS = (
+    "llama3.2:latest",
+    "qwen3:8b",
+    "nomic-embed-text:latest",
+    "llava:7b",
+    "gpt-oss:20b",
+    "qwen2.5-coder:7b",
+)
 EMBEDDING_LENGTH = 768
-CONTEXT_LENGTH = 4096
 
 _KEEP_ALIVE_S = 300.0
 _MODIFIED_AT = "2026-08-01T12:00:00.123456Z"
@@ -29,6 +37,11 @@ class _Kind:
 _LLAMA = _Kind("llama", "3.2B", "Q4_K_M", ("completion", "tools"))
 _QWEN = _Kind("qwen3", "8.2B", "Q4_K_M", ("completion", "tools", "thinking"))
 _NOMIC = _Kind("nomic-bert", "137M", "F16", ("embedding",))
+_LLAVA = _Kind("llama", "7B", "Q4_0", ("completion", "vision"))
+_GPT_OSS = _Kind("gptoss", "20.9B", "MXFP4", ("completion", "tools", "thinking"))
+_CODER = _Kind("qwen2", "7.6B", "Q4_K_M", ("completion", "tools", "insert"))
+# The first beginning that a model's name has says what it is; all others are like llama3.2.
+_FAMILIES = (("qwen2.5-coder", _CODER), ("qwen", _QWEN), ("llava", _LLAVA), ("gpt-oss", _GPT_OSS))
 
 
 @frozen
@@ -42,7 +55,7 @@ class Model:
         base = self.name.rpartition("/")[2]
         if "embed" in base:
             return _NOMIC
-        return _QWEN if base.startswith("qwen") else _LLAMA
+        return next((kind for start, kind in _FAMILIES if base.startswith(start)), _LLAMA)
 
     @property
     def digest(self) -> str:
@@ -62,8 +75,7 @@ class Model:
     @property
     def full_name(self) -> str:
         """The name with registry and namespace, as Ollama's capability errors print it."""
-        parts = self.name.split("/")
-        return "/".join((*("registry.ollama.ai", "library")[: 3 - len(parts)], *parts))
+        return parse_name(self.name).full
 
     def details(self) -> dict[str, Any]:
         """Give the `details` object of tags, ps and show."""
@@ -100,7 +112,7 @@ class Model:
             "model_info": {
                 "general.architecture": family,
                 "general.parameter_count": 3_212_749_888,
-                f"{family}.context_length": CONTEXT_LENGTH,
+                f"{family}.context_length": TRAINED_CONTEXT,
                 f"{family}.embedding_length": EMBEDDING_LENGTH,
             },
             "capabilities": list(self.capabilities),
@@ -110,8 +122,7 @@ class Model:
 
 def canonical_name(name: str) -> str:
     """Give the one spelling under which Ollama would look a model up."""
-    lowered = name.strip().lower().removeprefix("registry.ollama.ai/").removeprefix("library/")
-    return lowered if ":" in lowered.rpartition("/")[2] else f"{lowered}:latest"
+    return parse_name(name.strip()).shortest.lower()
 
 
 @define
@@ -126,9 +137,9 @@ class Catalogue:
         self._models = {name: Model(name) for name in map(canonical_name, names)}
         self._expires_at = {}
 
-    def find(self, name: str) -> Model | None:
-        """Give the installed model that a client's spelling means, if there is one."""
-        return self._models.get(canonical_name(name))
+    def find(self, name: ModelName) -> Model | None:
+        """Give the installed model of a name in any spelling of it, if there is one."""
+        return self._models.get(name.shortest.lower())
 
     def use(self, model: Model, now: float) -> None:
         """Load a model, or keep a loaded one; `now` is the Unix time in seconds."""

@@ -2,11 +2,12 @@
 
 from werkzeug.exceptions import MethodNotAllowed, NotFound
 
-from mock_ollama.asking import Refused
 from mock_ollama.directives import DirectiveError
+from mock_ollama.goscan import GoRefused
+from mock_ollama.refused import Refused
 from mock_ollama.web import MockRequest, error_body
 
-REFUSALS = (Refused, DirectiveError, NotFound, MethodNotAllowed)
+REFUSALS = (Refused, GoRefused, DirectiveError, NotFound, MethodNotAllowed)
 
 
 def answer_refusal(request: MockRequest, error: BaseException | None) -> None:
@@ -17,7 +18,9 @@ def answer_refusal(request: MockRequest, error: BaseException | None) -> None:
     """
     match error:
         case Refused():
-            request.answer(error.status, error_body(error.text))
+            request.answer(error.status, error_body(error.text, error.signin_url))
+        case GoRefused():
+            request.answer(400, error_body(str(error)))
         case DirectiveError():
             request.answer(400, error_body(f"mock_ollama: {error}"))
         case MethodNotAllowed():

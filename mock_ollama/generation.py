@@ -12,9 +12,9 @@ from itertools import chain, count, cycle, islice
 from attrs import define, frozen
 
 from mock_ollama.asking import Ask
-from mock_ollama.catalogue import CONTEXT_LENGTH
 from mock_ollama.directives import Directive, FaultKind, without_directives
 from mock_ollama.gojson import go_json, go_time
+from mock_ollama.options import CONTEXT_LENGTH
 from mock_ollama.recorder import Tokens
 
 _BYTES_PER_TOKEN = 4

@@ -29,7 +29,12 @@ class Tokens:
 
 @define(kw_only=True)
 class Entry:
-    """One request and what became of it; times are Unix times in seconds."""
+    """One request and what became of it; times are Unix times in seconds.
+
+    `body` is the JSON that was sent, `decoded` what Ollama would have understood of it: the
+    fields that its decoder set, by canonical name (`apitypes.py`), None where it was refused or
+    not read. `cloud` says that Ollama would have passed the request on to ollama.com.
+    """
 
     id: int
     method: str
@@ -43,6 +48,8 @@ class Entry:
     tokens: Tokens = field(factory=Tokens)
     state: State = State.OPEN
     closed_at: float | None = None
+    decoded: Any = None
+    cloud: bool = False
 
     def close(self, state: State, now: float) -> None:
         """Note how the request ended; the first ending that is noticed stands."""
@@ -58,6 +65,8 @@ class Entry:
             "path": self.path,
             "headers": self.headers,
             "body": self.body,
+            "decoded": self.decoded,
+            "cloud": self.cloud,
             "received_at": self.received_at,
             "frames_sent": self.frames_sent,
             "bytes_sent": self.bytes_sent,

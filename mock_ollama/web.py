@@ -14,12 +14,14 @@ from twisted.web.server import NOT_DONE_YET, Request, Site
 from mock_ollama.gojson import go_json
 from mock_ollama.recorder import MAX_BODY_BYTES_KEPT, Entry, Recorder, State
 
+_SHOWN_DEPTH = 200
 _LOCAL_SUFFIXES = (".localhost", ".local", ".internal")
 
 
-def error_body(text: str) -> bytes:
-    """Give Ollama's error object."""
-    return go_json({"error": text})
+def error_body(text: str, signin_url: str | None = None) -> bytes:
+    """Give Ollama's error object, with the page to sign in on where it is about a cloud model."""
+    fields = {"error": text}
+    return go_json(fields if signin_url is None else fields | {"signin_url": signin_url})
 
 
 class MockRequest(Request):
@@ -155,10 +157,14 @@ def _headers(request: MockRequest) -> dict[str, str]:
 
 
 def _decoded(body: bytes) -> Any:
+    """Give the JSON of a body; None for what is no JSON, or nested too deeply to be shown."""
     try:
-        return orjson.loads(body)
-    except orjson.JSONDecodeError:
+        decoded = orjson.loads(body)
+        if body.count(b"[") + body.count(b"{") > _SHOWN_DEPTH:
+            orjson.dumps(decoded)
+    except (orjson.JSONDecodeError, orjson.JSONEncodeError):
         return None
+    return decoded
 
 
 def _is_local(request: MockRequest) -> bool:

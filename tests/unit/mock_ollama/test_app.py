@@ -7,6 +7,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from mock_ollama.app import MockOllama
+from mock_ollama.catalogue import DEFAULT_MODELS
 from mock_ollama.generation import count_tokens
 from tests.unit.mock_ollama.peer import Answer, Peer
 
@@ -51,7 +52,7 @@ class ListTests(SynchronousTestCase):
         models = answer.json()["models"]
         self.assertEqual(
             [model["name"] for model in models],
-            ["llama3.2:latest", "qwen3:8b", "nomic-embed-text:latest"],
+            list(DEFAULT_MODELS),
         )
         self.assertEqual(
             list(models[0]), ["name", "model", "modified_at", "size", "digest", "details"]
@@ -108,38 +109,82 @@ class ListTests(SynchronousTestCase):
 
 class RefusalTests(SynchronousTestCase):
     def test_unknown_model(self) -> None:
-        """An unknown model is 404 under the name that the client used."""
-        for path in ("chat", "generate", "embed", "embeddings", "show"):
+        """An unknown model is 404 in the words of the route."""
+        pull = 'model "NoSuch" not found, try pulling it first'
+        for path, text in (
+            ("chat", "model 'NoSuch' not found"),
+            ("generate", "model 'NoSuch' not found"),
+            ("embed", pull),
+            ("embeddings", pull),
+            ("show", "model 'NoSuch:latest' not found"),
+        ):
             with self.subTest(path=path):
                 answer = ask("POST", f"/api/{path}", {"model": "NoSuch"})
-                self.assertEqual(answer.status, 404)
-                self.assertEqual(answer.json(), {"error": "model 'NoSuch' not found"})
+                self.assertEqual((answer.status, answer.json()), (404, {"error": text}))
+
+    def test_no_model(self) -> None:
+        """A request that names no model is refused as each route does it."""
+        for path, status, text in (
+            ("chat", 400, "model is required"),
+            ("generate", 404, "model '' not found"),
+            ("embed", 404, "model '' not found"),
+            ("embeddings", 400, "model is required"),
+            ("show", 400, "model is required"),
+        ):
+            for body in ({}, {"model": " \u2003"}):
+                with self.subTest(path=path, body=body):
+                    answer = ask("POST", f"/api/{path}", body)
+                    self.assertEqual((answer.status, answer.json()), (status, {"error": text}))
+
+    def test_invalid_name(self) -> None:
+        """A name that Ollama could not store is 400 on every route."""
+        for path in ("chat", "generate", "embed", "embeddings", "show"):
+            for name, text in (
+                ("a b", "invalid model name"),
+                ("llama3.2:", "invalid model name"),
+                ("llama3.2:local:cloud", "use either :local or :cloud, not both"),
+            ):
+                with self.subTest(path=path, name=name):
+                    answer = ask("POST", f"/api/{path}", {"model": name})
+                    self.assertEqual(answer.status, 400)
+                    self.assertTrue(answer.json()["error"].startswith(text))
+
+    def test_cloud(self) -> None:
+        """A model of ollama.com is noted as such, and refused as without an account."""
+        for name in ("llama3.2:cloud", "gpt-oss:120b-cloud", "llama3.2: CLOUD"):
+            with self.subTest(name=name):
+                peer = Peer()
+                answer = peer.ask("POST", "/api/chat", {"model": name})
+                self.assertEqual(answer.status, 401)
+                self.assertEqual(list(answer.json()), ["error", "signin_url"])
+                self.assertTrue(peer.seen()["cloud"])
+                peer.ask("POST", "/api/chat", {"model": "llama3.2:local"})
+                self.assertEqual((peer.seen()["cloud"], peer.seen()["state"]), (False, "complete"))
 
     def test_bad_bodies(self) -> None:
-        """A missing, malformed or mistyped body is 400 with an error object."""
-        for path, body in (
-            ("chat", b""),
-            ("chat", b"{"),
-            ("chat", b"[]"),
-            ("chat", {"messages": []}),
-            ("chat", {"model": 7}),
-            ("chat", {"model": "llama3.2", "messages": "hi"}),
-            ("chat", {"model": "llama3.2", "messages": ["hi"]}),
-            ("chat", {"model": "llama3.2", "messages": [{"content": 1}]}),
-            ("chat", CHAT | {"stream": "no"}),
-            ("chat", CHAT | {"options": {"stop": "x"}}),
-            ("chat", CHAT | {"options": {"num_predict": "x"}}),
-            ("generate", {"prompt": "hi"}),
-            ("generate", GENERATE | {"prompt": "[[n=x]]"}),
-            ("embed", {"model": "nomic-embed-text", "input": 5}),
-            ("embed", {"model": "nomic-embed-text", "input": [5]}),
-            ("embeddings", {"model": "nomic-embed-text", "prompt": []}),
-            ("show", {}),
+        """A missing, malformed or mistyped body gets an error object, 500 for a mistyped option."""
+        for path, body, status in (
+            ("chat", b"", 400),
+            ("chat", b"{", 400),
+            ("chat", b"[]", 400),
+            ("chat", {"messages": []}, 400),
+            ("chat", {"model": 7}, 400),
+            ("chat", {"model": "llama3.2", "messages": "hi"}, 400),
+            ("chat", {"model": "llama3.2", "messages": ["hi"]}, 400),
+            ("chat", {"model": "llama3.2", "messages": [{"content": 1}]}, 400),
+            ("chat", CHAT | {"stream": "no"}, 400),
+            ("chat", CHAT | {"top_logprobs": 21}, 400),
+            ("chat", CHAT | {"options": {"stop": "x"}}, 500),
+            ("chat", CHAT | {"options": {"num_predict": "x"}}, 500),
+            ("generate", GENERATE | {"prompt": "[[n=x]]"}, 400),
+            ("generate", GENERATE | {"raw": True, "template": "x"}, 400),
+            ("embed", {"model": "nomic-embed-text", "input": 5}, 400),
+            ("embed", {"model": "nomic-embed-text", "input": [5]}, 400),
+            ("embeddings", {"model": "nomic-embed-text", "prompt": []}, 400),
         ):
             with self.subTest(path=path, body=body):
                 answer = ask("POST", f"/api/{path}", body)
-                self.assertEqual(answer.status, 400)
-                self.assertEqual(list(answer.json()), ["error"])
+                self.assertEqual((answer.status, list(answer.json())), (status, ["error"]))
 
     def test_capabilities(self) -> None:
         """What a model cannot do is 400 in Ollama's words."""

@@ -3,6 +3,7 @@
 from twisted.trial.unittest import SynchronousTestCase
 
 from mock_ollama.catalogue import Catalogue, Model, canonical_name
+from mock_ollama.names import parse_name
 
 
 class NameTests(SynchronousTestCase):
@@ -58,5 +59,5 @@ class CatalogueTests(SynchronousTestCase):
         """Installing replaces the list and unloads what was loaded."""
         self.catalogue.use(Model("llama3.2:latest"), 1000.0)
         self.catalogue.install(["other"])
-        self.assertIsNone(self.catalogue.find("llama3.2"))
+        self.assertIsNone(self.catalogue.find(parse_name("llama3.2")))
         self.assertEqual(self.catalogue.loaded(1000), [])

@@ -3,6 +3,7 @@
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+from mock_ollama.catalogue import DEFAULT_MODELS
 from tests.unit.mock_ollama.peer import Peer
 
 CHAT = {"model": "llama3.2", "messages": [{"role": "user", "content": "good morning"}]}
@@ -32,6 +33,23 @@ class ControlTests(SynchronousTestCase):
         peer.ask("POST", "/api/chat", b"{")
         self.assertIsNone(peer.seen()["body"])
 
+    def test_seen_decoded(self) -> None:
+        """What Ollama understands is shown beside what was sent."""
+        peer = Peer()
+        peer.ask(
+            "POST", "/api/chat", b'{"Model":"x","MODEL":"llama3.2","nothing":1,"options":null}'
+        )
+        self.assertEqual(peer.seen()["decoded"], {"model": "llama3.2"})
+        peer.ask("POST", "/api/chat", b'{"model":7}')
+        self.assertIsNone(peer.seen()["decoded"])
+
+    def test_seen_deep_body(self) -> None:
+        """A body that is nested too deeply to be shown does not break the list."""
+        peer = Peer()
+        peer.ask("POST", "/api/chat", b'{"x":' + b"[" * 300 + b"]" * 300 + b"}")
+        self.assertEqual(peer.ask("GET", "/mock/seen").status, 200)
+        self.assertIsNone(peer.seen()["body"])
+
     def test_reset(self) -> None:
         """A reset empties the list."""
         peer = Peer()
@@ -44,7 +62,7 @@ class ControlTests(SynchronousTestCase):
         peer = Peer()
         peer.ask("POST", "/mock/config", {"version": "0.1.0"})
         self.assertEqual(peer.ask("GET", "/api/version").json(), {"version": "0.1.0"})
-        self.assertEqual(len(peer.ask("GET", "/api/tags").json()["models"]), 3)
+        self.assertEqual(len(peer.ask("GET", "/api/tags").json()["models"]), len(DEFAULT_MODELS))
         peer.ask("POST", "/mock/config", {"models": ["one"]})
         self.assertEqual(peer.ask("GET", "/api/version").json(), {"version": "0.1.0"})
         (model,) = peer.ask("GET", "/api/tags").json()["models"]
@@ -87,4 +105,4 @@ class ControlTests(SynchronousTestCase):
         for body in ({"fail": "x"}, {"fail": 200}, {"models": [1]}, {"version": 1}, b"x"):
             with self.subTest(body=body):
                 self.assertEqual(peer.ask("POST", "/mock/config", body).status, 400)
-        self.assertEqual(len(peer.ask("GET", "/api/tags").json()["models"]), 3)
+        self.assertEqual(len(peer.ask("GET", "/api/tags").json()["models"]), len(DEFAULT_MODELS))

@@ -16,6 +16,7 @@ from attrs import define
 from twisted.trial.unittest import SynchronousTestCase
 
 import mock_ollama
+from mock_ollama.catalogue import DEFAULT_MODELS
 
 DEADLINE_S = 20.0
 POLLS = 5000
@@ -167,7 +168,7 @@ class ClientTests(SynchronousTestCase):
         )
         self.assertEqual((final.done_reason, final.eval_count), ("stop", len(parts)))
         self.assertIn("You said: hi.", client.generate("llama3.2", "hi").response or "")
-        self.assertEqual(len(client.list().models), 3)
+        self.assertEqual(len(client.list().models), len(DEFAULT_MODELS))
         self.assertEqual(client.show("qwen3:8b").capabilities, ["completion", "tools", "thinking"])
         self.assertEqual(len(client.embed("nomic-embed-text", ["a", "b"]).embeddings), 2)
         self.assertEqual(client.ps().models[0].name, "llama3.2:latest")
