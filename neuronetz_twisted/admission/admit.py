@@ -16,11 +16,12 @@ from neuronetz_twisted.admission.headers import Fields, limit_fields
 from neuronetz_twisted.admission.identify import Identifier
 from neuronetz_twisted.admission.leases import clamped_predict
 from neuronetz_twisted.admission.limits import Limiter, caller_of
-from neuronetz_twisted.admission.models import canonical_name, may_use
+from neuronetz_twisted.admission.models import may_use
 from neuronetz_twisted.admission.script_calls import Caller, Demand
 from neuronetz_twisted.audit.event import intent_event, record_of
 from neuronetz_twisted.errors import AuthUnavailable, InvalidRequest, LimitsUnavailable, NotAllowed
 from neuronetz_twisted.limits import Grant
+from neuronetz_twisted.model_names import canonical_name
 from neuronetz_twisted.seams import AuditTrail, Catalog
 from neuronetz_twisted.vocabulary import Call, ModelInfo, NativeRequest, Principal, Scope, Ticket
 

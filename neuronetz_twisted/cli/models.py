@@ -6,12 +6,12 @@ from typing import Any, Literal
 import click
 from sqlalchemy import Connection
 
-from neuronetz_twisted.admission.models import canonical_name
 from neuronetz_twisted.cli.backends import probe, too_old
 from neuronetz_twisted.cli.options import INHERIT, existing, json_option, key_reference, model_names
 from neuronetz_twisted.cli.output import Columns, Fault, Record, note, show_all, show_one
 from neuronetz_twisted.cli.records import find_key, find_tenant
 from neuronetz_twisted.cli.session import database, loaded
+from neuronetz_twisted.model_names import canonical_name
 from neuronetz_twisted.stores import operator_queries
 from neuronetz_twisted.stores.operator_queries import ModelChanges
 from neuronetz_twisted.stores.records import Tenant

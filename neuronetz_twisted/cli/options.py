@@ -12,9 +12,9 @@ from typing import Any, Literal, TypeVar
 
 import click
 
-from neuronetz_twisted.admission.models import canonical_name
 from neuronetz_twisted.cli.output import Fault
 from neuronetz_twisted.limits import LARGEST_BUDGET, LARGEST_LIMIT
+from neuronetz_twisted.model_names import canonical_name
 from neuronetz_twisted.vocabulary import Scope
 
 NONE: Literal["none"] = "none"

@@ -13,7 +13,7 @@ from neuronetz_twisted import __version__
 from neuronetz_twisted.admission.allowance import Defaults, allowance_of
 from neuronetz_twisted.admission.answers import Used
 from neuronetz_twisted.admission.limits import Limiter, caller_of
-from neuronetz_twisted.admission.models import canonical_name, effective, may_use
+from neuronetz_twisted.admission.models import effective, may_use
 from neuronetz_twisted.dialects.native_requests import parse_show
 from neuronetz_twisted.edge.doors import JSON
 from neuronetz_twisted.edge.request import GatewayRequest
@@ -23,6 +23,7 @@ from neuronetz_twisted.errors import (
     NotAllowed,
 )
 from neuronetz_twisted.limits import LIMIT_NAMES, Limits
+from neuronetz_twisted.model_names import canonical_name
 from neuronetz_twisted.seams import Catalog, UsageStore
 from neuronetz_twisted.vocabulary import ModelInfo, Principal
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import orjson
 
-from neuronetz_twisted.admission.models import canonical_name
 from neuronetz_twisted.errors import UpstreamNonsense
+from neuronetz_twisted.model_names import canonical_name
 
 _LISTING = {"modified_at": str, "size": int, "digest": str}
 _DETAILS = {
