@@ -12,9 +12,11 @@ from typing import Any
 
 from attrs import Attribute, fields, frozen
 
+from neuronetz_twisted.backend_list import MOST_SLOTS, BackendEntry, parse_backends
 from neuronetz_twisted.environment import find, read_dotenv
 from neuronetz_twisted.limits import LARGEST_LIMIT
 from neuronetz_twisted.misfits import misfits
+from neuronetz_twisted.pinned_options import PinnedOptions, parse_pinned
 from neuronetz_twisted.variables import (
     Variable,
     absolute_path,
@@ -108,6 +110,19 @@ class Settings:
     ollama_auth_scheme: str = variable(
         "OLLAMA_AUTH_SCHEME", header_value, "Bearer", "word before the token"
     )
+    ollama_backends: tuple[BackendEntry, ...] | None = variable(
+        "OLLAMA_BACKENDS",
+        parse_backends,
+        None,
+        "several Ollama hosts, in order, as JSON; the variables above name one",
+        secret=True,
+    )
+    pinned_options: PinnedOptions | None = variable(  # noqa: RUF009 - as above
+        "OLLAMA_PINNED_OPTIONS",
+        parse_pinned,
+        None,
+        "options set for a model or for all (`*`), whatever clients ask, as JSON",
+    )
     ollama_connect_timeout_s: float = variable(
         "OLLAMA_CONNECT_TIMEOUT_S",
         seconds(0.05, 600),
@@ -121,7 +136,10 @@ class Settings:
         "longest silence before the first frame and between frames",
     )
     ollama_max_connections: int = variable(
-        "OLLAMA_MAX_CONNECTIONS", whole(1, 100_000), "64", "requests at Ollama at once"
+        "OLLAMA_MAX_CONNECTIONS",
+        whole(1, MOST_SLOTS),
+        "64",
+        "requests at once at an Ollama host without slots of its own",
     )
     ollama_min_version: tuple[int, int, int] = variable(
         "OLLAMA_MIN_VERSION", version, "0.17.1", "an older Ollama is not used"

@@ -5,8 +5,11 @@ one part each from the settings. `lifecycle.py` starts and stops what is made he
 """
 
 import time
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
+
+from attrs import evolve
 
 from neuronetz_twisted.admission.admit import Admission
 from neuronetz_twisted.admission.allowance import Defaults
@@ -31,6 +34,7 @@ from neuronetz_twisted.lifecycle import Parts
 from neuronetz_twisted.limiting import Limiting, limiting
 from neuronetz_twisted.operations.descriptors import clients_within
 from neuronetz_twisted.operations.health import Readiness
+from neuronetz_twisted.pinned_options import NOTHING_PINNED
 from neuronetz_twisted.pipeline import Pipeline
 from neuronetz_twisted.recording import (
     DESCRIPTORS_PER_CONNECTION,
@@ -53,7 +57,8 @@ from neuronetz_twisted.stores.principals import RedisPrincipals
 from neuronetz_twisted.stores.redis import RedisGate
 from neuronetz_twisted.stores.usage import PostgresUsage
 from neuronetz_twisted.upstream.agent import OllamaAgent, OllamaClient, UpstreamConnections
-from neuronetz_twisted.upstream.backends import backends_of
+from neuronetz_twisted.upstream.backends import Backend, backends_of
+from neuronetz_twisted.upstream.candidates import Host
 from neuronetz_twisted.upstream.discovery import POLL_TIMEOUT_S, Discovery, Poller
 from neuronetz_twisted.upstream.open import Backends
 
@@ -82,23 +87,30 @@ def _verifier(settings: Settings, reactor: Any) -> Argon2Verifier:
     )
 
 
-def _agent(settings: Settings, reactor: Any, *, max_connections: int, wait_s: float) -> OllamaAgent:
+def _agent(
+    settings: Settings, reactor: Any, backends: Sequence[Backend], *, wait_s: float
+) -> OllamaAgent:
     return OllamaAgent(
-        reactor,
-        backends_of(settings),
-        max_connections=max_connections,
-        connect_s=settings.ollama_connect_timeout_s,
-        wait_s=wait_s,
+        reactor, backends, connect_s=settings.ollama_connect_timeout_s, wait_s=wait_s
     )
 
 
+def _polled(backends: Sequence[Backend]) -> Sequence[Backend]:
+    """Polls have places of their own: no list grows old because those for answers are taken."""
+    return [evolve(backend, slots=POLL_CONNECTIONS) for backend in backends]
+
+
 def _discovery(
-    settings: Settings, reactor: Any, client: OllamaClient, redis: RedisGate
+    settings: Settings,
+    reactor: Any,
+    backends: Sequence[Backend],
+    client: OllamaClient,
+    redis: RedisGate,
 ) -> Discovery:
     return Discovery(
         clock=reactor,
         poller=Poller(clock=reactor, client=client, min_version=settings.ollama_min_version),
-        backends=backends_of(settings),
+        backends=backends,
         store=RedisCatalog(redis),
         refresh_s=settings.discovery_refresh_s,
         ttl_s=settings.discovery_ttl_s,
@@ -106,16 +118,25 @@ def _discovery(
 
 
 def _upstream(
-    settings: Settings, reactor: Any, agent: OllamaAgent, discovery: Discovery
+    settings: Settings,
+    reactor: Any,
+    backends: Sequence[Backend],
+    agent: OllamaAgent,
+    discovery: Discovery,
 ) -> Backends:
+    hosts = {}
+    for backend in backends:
+        pool = agent.pools[backend.name]
+        host = hosts[backend.name] = Host(backend, pool, reactor)
+        pool.look = host.look
     return Backends(
         clock=reactor,
         client=OllamaClient(agent),
-        backends={backend.name: backend for backend in backends_of(settings)},
+        hosts=hosts,
         read_timeout_s=settings.ollama_read_timeout_s,
         max_whole_bytes=settings.max_response_bytes,
         model_missing=discovery.poll,
-        check_room=agent.check,
+        pinned=settings.pinned_options or NOTHING_PINNED,
     )
 
 
@@ -187,7 +208,7 @@ def _readiness(
 
 
 def _connection_limits(settings: Settings, proxies: ProxyNames) -> ConnectionLimits:
-    upstream = settings.ollama_max_connections + POLL_CONNECTIONS
+    upstream = sum(backend.slots + POLL_CONNECTIONS for backend in backends_of(settings))
     database = DESCRIPTORS_PER_CONNECTION * (settings.database_pool_size + LISTENERS)
     return ConnectionLimits(
         total=clients_within(settings.max_connections, upstream + database + descriptors(settings)),
@@ -220,15 +241,10 @@ def wire(settings: Settings, reactor: Any, files: Files | None) -> Parts:
     limits = limiting(settings, reactor, database)
     redis, limiter = limits.redis, limits.limiter
     argon2 = _verifier(settings, reactor)
-    agent = _agent(
-        settings,
-        reactor,
-        max_connections=settings.ollama_max_connections,
-        wait_s=settings.ollama_read_timeout_s,
-    )
-    # Its own: the list of models must not grow old because every place for answers is taken.
-    polls = _agent(settings, reactor, max_connections=POLL_CONNECTIONS, wait_s=POLL_TIMEOUT_S)
-    discovery = _discovery(settings, reactor, OllamaClient(polls), redis)
+    backends = backends_of(settings)
+    agent = _agent(settings, reactor, backends, wait_s=settings.ollama_read_timeout_s)
+    polls = _agent(settings, reactor, _polled(backends), wait_s=POLL_TIMEOUT_S)
+    discovery = _discovery(settings, reactor, backends, OllamaClient(polls), redis)
     keys = PostgresKeyStore(database)
     identifier = _identifier(settings, reactor, keys, redis, argon2)
     live = LiveCalls(keys, partial(change_limits, limiter.change, _defaults(settings)))
@@ -239,7 +255,7 @@ def wire(settings: Settings, reactor: Any, files: Files | None) -> Parts:
 
     records = recording(settings, reactor, database, files, limiter.flushed)
     trail = records.trail
-    upstream = _upstream(settings, reactor, agent, discovery)
+    upstream = _upstream(settings, reactor, backends, agent, discovery)
     admission = Admission(
         identifier=identifier,
         limiter=limiter,

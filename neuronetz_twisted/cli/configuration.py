@@ -43,7 +43,7 @@ def shown(known: Variable, value: Any) -> str | None:
     if value is None:
         return None
     if known.secret:
-        return masked(str(value))
+        return masked(value) if isinstance(value, str) else MASK
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, tuple):

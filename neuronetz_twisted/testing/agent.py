@@ -157,10 +157,12 @@ class Asked:
 class ScriptedAgent:
     """An `IAgent` that keeps what it is asked until the test answers.
 
-    A cancelled request fails with `CancelledError`, as with our own agent.
+    A cancelled request fails with `CancelledError`, as with our own agent. Unless it `sends`, no
+    request goes out: it is in line.
     """
 
     asked: list[Asked] = field(factory=list)
+    sends: bool = True
 
     def request(
         self,
@@ -171,7 +173,7 @@ class ScriptedAgent:
     ) -> Deferred[IResponse]:
         """Keep one request."""
         body = _Collected()
-        if bodyProducer is not None:
+        if bodyProducer is not None and self.sends:
             bodyProducer.startProducing(body)
         asked = Asked(method, uri, headers or Headers(), body.data, Deferred(self._note_cancel))
         self.asked.append(asked)

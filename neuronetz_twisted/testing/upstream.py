@@ -95,6 +95,21 @@ class ScriptedStream:
 
 
 @define
+class ScriptedRoom:
+    """The places at a backend, as a test says; `heard` and `expects` are what its host does."""
+
+    is_free: bool = True
+    is_full: bool = False
+    heard: bool = False
+    expects: bool = False
+    turned: int = 0
+
+    def turned_away(self) -> None:
+        """Count."""
+        self.turned += 1
+
+
+@define
 class RecordingOpening:
     """An `Opening` that keeps the names of the backends that were asked, and the newest `cut`."""
 

@@ -7,7 +7,7 @@ follows redirects and offers gzip on every call.
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -72,24 +72,32 @@ _NO_BODY = BytesProducer(b"", lambda: None)
 class OllamaAgent:
     """Asks the backends that it was made for, and nobody else.
 
-    At most `max_connections` requests are under way and as many wait, `wait_s` seconds at most; one
-    that has no place fails with `PoolFull`. `connect_s` bounds the time to connect. What is
-    cancelled is closed at once and fails with `CancelledError`. A head that is not HTTP fails with
-    `UpstreamNonsense`; a connection that is lost before it, with `ResponseNeverReceived`.
+    Of each backend as many requests are under way as it has slots, and as many wait, `wait_s`
+    seconds at most; one that has no place fails with `PoolFull`. `connect_s` bounds the time to
+    connect. What is cancelled is closed at once and fails with `CancelledError`. A head that is not
+    HTTP fails with `UpstreamNonsense`; a connection that is lost before it, with
+    `ResponseNeverReceived`.
     """
 
     def __init__(
-        self,
-        reactor: Any,
-        backends: Sequence[Backend],
-        *,
-        max_connections: int,
-        connect_s: float,
-        wait_s: float,
+        self, reactor: Any, backends: Sequence[Backend], *, connect_s: float, wait_s: float
     ) -> None:
-        self._pool = Pool(clock=reactor, places=max_connections, wait_s=wait_s, connect_s=connect_s)
-        self._targets: dict[bytes, Target] = {
-            backend.address_of(""): target_of(reactor, backend, connect_s) for backend in backends
+        self.pools: Mapping[str, Pool] = {
+            backend.name: Pool(
+                clock=reactor,
+                name=backend.name,
+                places=backend.slots,
+                wait_s=wait_s,
+                connect_s=connect_s,
+            )
+            for backend in backends
+        }
+        self._targets: Mapping[bytes, tuple[Target, Pool]] = {
+            backend.address_of(""): (
+                target_of(reactor, backend, connect_s),
+                self.pools[backend.name],
+            )
+            for backend in backends
         }
         self._head_of = lru_cache(_HEADS_KEPT)(self._make_head)
 
@@ -110,30 +118,27 @@ class OllamaAgent:
             raise ValueError("not a body that is there at once")  # noqa: TRY004 - as above
         # Nearly all have these, and to look into them costs as much as to know a head.
         content_type = JSON if headers is JSON_HEADERS else _content_type_of(headers)
-        target, head = self._head_of(method, uri, content_type)
+        target, pool, head = self._head_of(method, uri, content_type)
         content = body.body
         exchange = Exchange(target, b"%b%d\r\n\r\n%b" % (head, len(content), content), body.sent)
-        self._pool.run(exchange)
+        pool.run(exchange)
         return exchange.answer
 
-    def check(self) -> None:
-        """Raise `PoolFull` where a request would be turned away at once."""
-        self._pool.check()
-
-    def close(self) -> Deferred[None]:
+    def close(self) -> Deferred[Any]:
         """Close every connection; fires when nothing is left."""
-        return self._pool.close()
+        return gatherResults([pool.close() for pool in self.pools.values()])
 
     def _make_head(
         self, method: bytes, uri: bytes, content_type: bytes | None
-    ) -> tuple[Target, bytes]:
+    ) -> tuple[Target, Pool, bytes]:
         """Where a request goes, and its head up to the length of its body."""
         begin = uri.find(b"/", _BEHIND_SCHEME)
-        target, path = self._targets.get(uri[:begin]), uri[begin:]
-        if target is None or method not in _METHODS or not _PATH.fullmatch(path):
+        found, path = self._targets.get(uri[:begin]), uri[begin:]
+        if found is None or method not in _METHODS or not _PATH.fullmatch(path):
             raise ValueError("not a request to one of the backends")
+        target, pool = found
         told = b"" if content_type is None else b"Content-Type: %b\r\n" % content_type
-        return target, b"%b %b%b%bContent-Length: " % (method, path, target.head, told)
+        return target, pool, b"%b %b%b%bContent-Length: " % (method, path, target.head, told)
 
 
 def _content_type_of(headers: Headers | None) -> bytes | None:

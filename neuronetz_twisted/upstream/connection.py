@@ -67,9 +67,10 @@ class Exchange:
 
 
 class Keeper(Typed):
-    """What a connection tells its pool."""
+    """What a connection tells its pool. `heard` is set with each read of an answer."""
 
     clock: IReactorTime
+    heard: bool
 
     def made(self, connection: "Connection") -> None:
         """It is connected."""
@@ -109,7 +110,6 @@ class Connection(Protocol):
     """
 
     def __init__(self, target: Target, pool: Keeper) -> None:
-        self.target = target
         self.idle_since = 0.0
         self.ready: Deferred[Connection] | None = None
         if target.secure:
@@ -157,6 +157,7 @@ class Connection(Protocol):
             self.abort()
             return
         self._answered = True
+        self._pool.heard = True
         self._delivering = True
         try:
             self._take(self._exchange, data)
@@ -164,6 +165,11 @@ class Connection(Protocol):
             self._delivering = False
             if self._held is not self._paused:
                 self._apply_hold()
+
+    @property
+    def expects(self) -> bool:
+        """Whether the host owes something: a request is out, and we would read the answer."""
+        return self._exchange is not None and not self._held
 
     def hold(self, *, held: bool) -> None:
         """Read no more for now, or read on."""

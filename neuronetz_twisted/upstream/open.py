@@ -19,18 +19,22 @@ from neuronetz_twisted.dialects.frames import MAX_LINE_BYTES, is_ordinary, read_
 from neuronetz_twisted.dialects.vectors import read_vectors
 from neuronetz_twisted.errors import (
     DeadlinePassed,
+    InvalidRequest,
+    NotAllowed,
     Refusal,
     UpstreamBusy,
     UpstreamFailed,
     UpstreamNonsense,
     UpstreamTimeout,
 )
+from neuronetz_twisted.pinned_options import NOTHING_PINNED, PinnedOptions
 from neuronetz_twisted.seams import Opening
 from neuronetz_twisted.upstream.agent import OllamaClient
-from neuronetz_twisted.upstream.backends import Backend
 from neuronetz_twisted.upstream.bodies import is_encoded, read_bounded
+from neuronetz_twisted.upstream.candidates import Candidates, Host
 from neuronetz_twisted.upstream.causes import cause_of
 from neuronetz_twisted.upstream.deadline import Deadline, Timeouts
+from neuronetz_twisted.upstream.health import TRIAL_S
 from neuronetz_twisted.upstream.pool import PoolFull
 from neuronetz_twisted.upstream.refusals import NOT_FOUND, is_our_fault, refusal_of
 from neuronetz_twisted.upstream.stream import LineStream
@@ -53,22 +57,20 @@ CONNECTION_FAILURES = (
 
 @define(kw_only=True)
 class Backends:
-    """The `Upstream` of the pipeline.
+    """The `Upstream` of the pipeline, over the backends by their names.
 
     `read_timeout_s` bounds the wait for the first frame, from when the request goes out; the wait
     for a place and for a connection are the client's own. `model_missing` is called when a backend
     no longer has a model that discovery saw. An answer in one object has at most `max_whole_bytes`.
-    `check_room` raises `PoolFull` where a request has
-    no place, not even in line.
     """
 
     clock: IReactorTime
     client: OllamaClient
-    backends: Mapping[str, Backend]
+    hosts: Mapping[str, Host]
     read_timeout_s: float
     max_whole_bytes: int
     model_missing: Callable[[], object]
-    check_room: Callable[[], object]
+    pinned: PinnedOptions = NOTHING_PINNED
     timeouts: Timeouts = field(init=False)
 
     @timeouts.default
@@ -76,48 +78,118 @@ class Backends:
         return Timeouts(self.clock, self.read_timeout_s)
 
     def check(self) -> None:
-        """Raise `UpstreamBusy` where there is no room (seams.Upstream)."""
-        try:
-            self.check_room()
-        except PoolFull:
-            raise UpstreamBusy(why="queue") from None
+        """Raise `UpstreamBusy` where no backend has room (seams.Upstream)."""
+        for host in self.hosts.values():
+            if not host.room.is_full:
+                return
+        for host in self.hosts.values():
+            host.room.turned_away()
+        raise UpstreamBusy(why="queue")
 
     async def open(self, ticket: Ticket, opening: Opening) -> LineStream:
         """The stream of the first backend that answers (seams.Upstream)."""
-        failure: Refusal | None = None
-        for name in ticket.model.backends:
+        candidates = Candidates([self.hosts[name] for name in ticket.model.backends])
+        while (found := candidates.next(self.clock.seconds())) is not None:
+            host, again = found
+            deadline = Deadline(self.timeouts)
+            attempt = _Attempt(self, host, candidates, ticket, opening, deadline, patient=again)
             try:
-                deadline = Deadline(self.timeouts)
-                return await _Attempt(self, self.backends[name], ticket, opening, deadline).run()
+                return await attempt.run()
             except PoolFull:
+                # Wherever it was better to wait meanwhile, it has gone.
                 raise UpstreamBusy(why="queue") from None
-            except (UpstreamFailed, UpstreamBusy, UpstreamTimeout) as refusal:
-                failure = refusal
-                _log.warn(
-                    "backend {backend} failed before its first frame: {outcome}",
-                    backend=name,
-                    outcome=refusal.outcome,
-                    request_id=ticket.call.id,
-                )
-        raise failure or UpstreamFailed(why="no_backend")
+            except _Elsewhere:
+                continue
+            except _TooSilent:
+                candidates.gave_up(host)
+                outcome = "no first frame, and another can answer"
+            except _TRY_NEXT as refusal:
+                candidates.failed(host, refusal)
+                outcome = refusal.outcome
+            _log.warn(
+                "backend {backend} failed before its first frame: {outcome}",
+                backend=host.backend.name,
+                outcome=outcome,
+                request_id=ticket.call.id,
+            )
+        raise candidates.refusal()
 
 
-@define
+_TRY_NEXT = (NotAllowed, UpstreamBusy, UpstreamFailed, UpstreamTimeout)
+"""What another backend may do better; what the model cannot do, none can."""
+
+
+class _Unreachable(UpstreamFailed):
+    """There is no connection to the backend."""
+
+
+class _TooSilent(Exception):  # noqa: N818 - states what the backend is
+    """It brings nothing, and another one could."""
+
+
+class _Elsewhere(Exception):  # noqa: N818 - states where there is a place
+    """Another backend has a place, here it would be a wait in line."""
+
+
+@define(eq=False)
 class _Attempt:
-    """One request to one backend.
+    """One request to one backend; `patient` waits for its first frame whatever others could do.
 
     A way out that gives no stream closes the connection, unless the answer has ended as its framing
     says, as refusals do: then it is idle again, and kept for the next request.
     """
 
     _owner: Backends
-    _backend: Backend
+    _host: Host
+    _candidates: Candidates
     _ticket: Ticket
     _opening: Opening
     _deadline: Deadline
+    _patient: bool = field(kw_only=True)
+    _trial: bool = field(default=False, init=False)
+    _queued: bool = field(default=False, init=False)
+    _sent_at: float | None = field(default=None, init=False)
 
     async def run(self) -> LineStream:
-        """Ask, and wait for the first frame."""
+        """Ask, wait for the first frame, and tell how that went of the backend's health."""
+        host, clock = self._host, self._owner.clock
+        health, trial = host.health, host.health.begin(clock.seconds())
+        self._trial, self._queued = trial, not host.room.is_free
+        host.waiting.add(self)
+        try:
+            stream = await self._first_frame()
+        except (UpstreamFailed, UpstreamTimeout) as refusal:
+            unreachable = isinstance(refusal, _Unreachable)
+            health.failed(clock.seconds(), refusal.why, trial=trial, unreachable=unreachable)
+            raise
+        except _TooSilent:
+            health.failed(clock.seconds(), "silent", trial=trial)
+            raise
+        except InvalidRequest:
+            health.answered()
+            raise
+        except BaseException:
+            health.ended(trial=trial)
+            raise
+        finally:
+            host.waiting.discard(self)
+        health.answered()
+        return stream
+
+    def look(self, now: float) -> None:
+        """Leave a line, or a silent backend, for one that is well; called once a second."""
+        health = self._host.health
+        if self._sent_at is None:
+            if self._queued and self._candidates.better_than(self._host, at_once=health.is_well):
+                self._deadline.interrupt(_Elsewhere())
+            return
+        too_long = now - self._sent_at >= TRIAL_S if self._trial else health.is_stalled
+        if not too_long or self._patient:
+            return
+        if self._candidates.better_than(self._host, at_once=False):
+            self._deadline.interrupt(_TooSilent())
+
+    async def _first_frame(self) -> LineStream:
         try:
             with self._deadline:
                 self._opening.on_cut(self._deadline.interrupt)
@@ -134,22 +206,26 @@ class _Attempt:
             raise UpstreamTimeout(why="first_frame") from None
         except UpstreamNonsense as error:
             raise UpstreamFailed(why=f"nonsense: {error}") from None
+        except (ConnectError, DNSLookupError) as error:
+            raise _Unreachable(why=cause_of(error)) from None
         except CONNECTION_FAILURES as error:
             raise UpstreamFailed(why=cause_of(error)) from None
 
     def _ask(self) -> Deferred[IResponse]:
         request = self._ticket.call.request
-        model = self._ticket.model.listing["name"]
-        fields = {"model": model, **request.body}
+        model = self._ticket.model
+        body = self._owner.pinned.applied(model.name, request.path, request.body)
+        fields = {"model": model.listing["name"], **body}
         if not request.is_whole:
             fields["stream"] = True
-        body = orjson.dumps(fields)
-        url = self._backend.address_of(request.path)
-        return self._owner.client.ask(b"POST", url, body, self._sent)
+        url = self._host.backend.address_of(request.path)
+        return self._owner.client.ask(b"POST", url, orjson.dumps(fields), self._sent)
 
     def _sent(self) -> None:
+        if self._sent_at is None:
+            self._sent_at = self._owner.clock.seconds()
         self._deadline.start()
-        self._opening.sent(self._backend.name)
+        self._opening.sent(self._host.backend.name)
 
     async def _refusal(self, response: IResponse) -> Refusal:
         try:
@@ -158,7 +234,7 @@ class _Attempt:
             # The status says enough; a long or broken text only costs the choice of words.
             body = b""
         if is_our_fault(response.code):
-            _log.critical("backend {backend} refuses our token", backend=self._backend.name)
+            _log.critical("backend {backend} refuses our token", backend=self._host.backend.name)
         if response.code == NOT_FOUND:
             self._owner.model_missing()
         return refusal_of(response.code, body)
@@ -166,7 +242,7 @@ class _Attempt:
     def _stream_of(self, response: IResponse) -> LineStream:
         whole = self._ticket.call.request.is_whole
         limit = self._owner.max_whole_bytes if whole else MAX_LINE_BYTES
-        stream = LineStream(self._backend.name, limit)
+        stream = LineStream(self._host.backend.name, limit)
         response.deliverBody(stream)
         if is_encoded(response):
             stream.stop()

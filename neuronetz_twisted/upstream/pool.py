@@ -1,12 +1,12 @@
-"""The connections of one agent: so many and no more, kept for a while, given out in order.
+"""The connections to one backend: so many and no more, kept for a while, given out in order.
 
 A *place* is the right to have a request under way. Whoever finds none free waits in line, which is
-as long as there are places; what is idle keeps no place, and makes room for what is wanted.
+as long as there are places. What is idle is used before a connection is made, so that there are
+never more of them than places.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from functools import partial
-from itertools import chain
 from typing import Any
 
 from attrs import define, field
@@ -28,6 +28,9 @@ DRAIN_S = 1.0
 
 WARN_AGAIN_S = 60.0
 """How often the log says that requests were turned away."""
+
+LOOK_S = 1.0
+"""How often somebody looks at a backend of which something is under way."""
 
 _LINE_FULL = "the line is full"
 
@@ -68,20 +71,24 @@ class Pool:
 
     `wait_s` bounds the wait in line, `connect_s` the time to connect, names and TLS included, in
     seconds. The log says, once a minute at most, when requests are turned away, and when the line
-    moves again.
+    moves again. `look` is called each second while anything is under way; whoever looks sees in
+    `heard` whether the host has brought anything, and takes it back.
     """
 
     clock: IReactorTime
+    name: str
     places: int
     wait_s: float
     connect_s: float
+    heard: bool = field(default=False, init=False)
+    look: Callable[[], object] = field(default=lambda: None, init=False)
     _taken: int = field(default=0, init=False)
     _line: dict[Exchange, IDelayedCall] = field(factory=dict, init=False)
     _connecting: dict[Exchange, Deferred[IProtocol]] = field(factory=dict, init=False)
     _connections: set[Connection] = field(factory=set, init=False)
-    _idle: dict[Target, list[Connection]] = field(factory=dict, init=False)
-    _idle_count: int = field(default=0, init=False)
+    _idle: list[Connection] = field(factory=list, init=False)
     _sweep: IDelayedCall | None = field(default=None, init=False)
+    _look_timer: IDelayedCall | None = field(default=None, init=False)
     _draining: dict[Connection, float] = field(factory=dict, init=False)
     _drain_timer: IDelayedCall | None = field(default=None, init=False)
     _crowded: bool = field(default=False, init=False)
@@ -89,11 +96,27 @@ class Pool:
     _closed: bool = field(default=False, init=False)
     _closers: list[Deferred[None]] = field(factory=list, init=False)
 
+    @property
+    def is_free(self) -> bool:
+        """Whether a request has a place at once."""
+        return self._taken < self.places
+
+    @property
+    def is_full(self) -> bool:
+        """Whether a request would be turned away at once."""
+        return self._taken >= self.places and len(self._line) >= self.places
+
+    @property
+    def expects(self) -> bool:
+        """Whether the host owes something on any connection."""
+        return any(connection.expects for connection in self._connections)
+
     def run(self, exchange: Exchange) -> None:
         """Ask when there is a place."""
         if self._closed:
             exchange.fail(ConnectionAborted())
-        elif self._taken < self.places:
+            return
+        if self.is_free:
             self._enter(exchange)
         elif len(self._line) < self.places:
             self._line[exchange] = self.clock.callLater(self.wait_s, self._give_up, exchange)
@@ -101,11 +124,9 @@ class Pool:
         else:
             self._turn_away(exchange, _LINE_FULL)
 
-    def check(self) -> None:
-        """Raise `PoolFull` where a request would be turned away at once."""
-        if self._taken >= self.places and len(self._line) >= self.places:
-            self._warn(_LINE_FULL)
-            raise PoolFull
+    def turned_away(self) -> None:
+        """Say that a request was turned away, because this line is full."""
+        self._warn(_LINE_FULL)
 
     def close(self) -> Deferred[None]:
         """Close everything; fires when nothing is left. What is asked from now on fails."""
@@ -133,8 +154,7 @@ class Pool:
         """Keep a connection for the next request, and free its place."""
         self._draining.pop(connection, None)
         connection.idle_since = self.clock.seconds()
-        self._idle.setdefault(connection.target, []).append(connection)
-        self._idle_count += 1
+        self._idle.append(connection)
         if self._sweep is None:
             self._sweep = self.clock.callLater(IDLE_S, self._drop_old)
         self.left()
@@ -146,9 +166,13 @@ class Pool:
             exchange = next(iter(self._line))
             self._leave_line(exchange)
             self._enter(exchange)
-        elif self._crowded:
+            return
+        if not self._taken and self._look_timer is not None:
+            self._look_timer.cancel()
+            self._look_timer = None
+        if self._crowded:
             self._crowded = False
-            _log.info("a place at the model hosts is free again")
+            _log.info("a place at backend {backend} is free again", backend=self.name)
 
     def drains(self, connection: Connection) -> None:
         """Give the host a moment to end its answer."""
@@ -159,10 +183,8 @@ class Pool:
     def closing(self, connection: Connection) -> None:
         """Give a connection to nobody any more."""
         self._draining.pop(connection, None)
-        idle = self._idle.get(connection.target, [])
-        if connection in idle:
-            idle.remove(connection)
-            self._idle_count -= 1
+        if connection in self._idle:
+            self._idle.remove(connection)
 
     def lost(self, connection: Connection) -> None:
         """Forget a connection."""
@@ -182,16 +204,14 @@ class Pool:
 
     def _enter(self, exchange: Exchange) -> None:
         self._taken += 1
-        idle = self._idle.get(exchange.target)
-        if idle:
-            self._idle_count -= 1
-            idle.pop().ask(exchange)
+        if self._look_timer is None:
+            self._look_timer = self.clock.callLater(LOOK_S, self._look_again)
+        if self._idle:
+            self._idle.pop().ask(exchange)
         else:
             self._connect(exchange)
 
     def _connect(self, exchange: Exchange) -> None:
-        if self._taken + self._idle_count > self.places:
-            min(self._all_idle(), key=_idle_since).close()
         target = exchange.target
         connecting = target.endpoint.connect(_Factory(target, self))
         if target.secure:
@@ -235,14 +255,17 @@ class Pool:
             self._crowded = True
             self._warn_from = now + WARN_AGAIN_S
             _log.warn(
-                "a request was turned away: all {places} places at the model hosts are taken"
-                " (OLLAMA_MAX_CONNECTIONS), and {reason}",
+                "a request was turned away: all {places} slots of backend {backend} are taken"
+                " (OLLAMA_MAX_CONNECTIONS, or its own in OLLAMA_BACKENDS), and {reason}",
                 places=self.places,
+                backend=self.name,
                 reason=reason,
             )
 
-    def _all_idle(self) -> Iterator[Connection]:
-        return chain.from_iterable(self._idle.values())
+    def _look_again(self) -> None:
+        """Let somebody look, and come again while anything is under way."""
+        self._look_timer = self.clock.callLater(LOOK_S, self._look_again)
+        self.look()
 
     def _end_drains(self) -> None:
         """Close what still drains at its time; come again for the next one."""
@@ -258,7 +281,7 @@ class Pool:
         """Close what has been idle for too long; come again when the next one will have been."""
         self._sweep = None
         now = self.clock.seconds()
-        for connection in sorted(self._all_idle(), key=_idle_since):
+        for connection in sorted(self._idle, key=_idle_since):
             if connection.idle_since + IDLE_S > now:
                 due = connection.idle_since + IDLE_S - now
                 self._sweep = self.clock.callLater(due, self._drop_old)

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from attrs import evolve
 from twisted.internet.error import ConnectionAborted, ConnectionDone, ConnectionLost
 from twisted.internet.interfaces import IProtocol, IReactorTime
 from twisted.internet.protocol import Protocol, connectionDone
@@ -83,11 +84,10 @@ class Network:
         self._settled: set[int] = set()
 
     def agent(self, *backends: Backend, places: int = 2) -> OllamaAgent:
-        """Make an agent, of backend `A` if none is named."""
+        """Make an agent, of backend `A` if none is named, with so many places at each."""
         return OllamaAgent(
             self.reactor,
-            backends or (A,),
-            max_connections=places,
+            [evolve(backend, slots=places) for backend in backends or (A,)],
             connect_s=CONNECT_S,
             wait_s=WAIT_S,
         )

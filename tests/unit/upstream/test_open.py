@@ -6,7 +6,6 @@ import orjson
 from attrs import evolve
 from twisted.internet import error
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.client import ResponseNeverReceived
@@ -20,14 +19,16 @@ from neuronetz_twisted.errors import (
     UpstreamFailed,
     UpstreamTimeout,
 )
-from neuronetz_twisted.relay.live import LiveCall
-from neuronetz_twisted.testing.agent import Asked, ScriptedAgent
-from neuronetz_twisted.testing.calls import made_model, made_request, made_ticket
-from neuronetz_twisted.testing.upstream import RecordingOpening, chat_final, chat_frame
+from neuronetz_twisted.testing.calls import made_model, made_ticket
+from neuronetz_twisted.testing.upstream import (
+    RecordingOpening,
+    chat_final,
+)
 from neuronetz_twisted.upstream.agent import OllamaClient
-from neuronetz_twisted.upstream.backends import Backend
+from neuronetz_twisted.upstream.candidates import Host
 from neuronetz_twisted.upstream.open import MAX_ERROR_BYTES, Backends
 from neuronetz_twisted.upstream.pool import PoolFull
+from tests.unit.upstream.asking import FRAME, MAX_WHOLE_BYTES, READ_S, BackendsTestCase
 from tests.unit.upstream.network import (
     CHUNKED,
     CONNECT_S,
@@ -43,60 +44,9 @@ from tests.unit.upstream.network import (
 if TYPE_CHECKING:
     from neuronetz_twisted.upstream.stream import LineStream
 
-READ_S = 10.0
-MAX_WHOLE_BYTES = 1 << 20
-FRAME = chat_frame("Hello") + b"\n"
 ENCODED = CHUNKED[:-2] + b"Content-Encoding: gzip\r\n\r\n"
 ERROR = b"HTTP/1.1 500 -\r\nContent-Length: 2\r\n\r\n{}"
 ENDLESS_ERROR = CHUNKED.replace(b"200", b"500") + chunk(b"x" * (MAX_ERROR_BYTES + 1))
-
-
-class BackendsTestCase(SynchronousTestCase):
-    """Two backends, `a` and `b`."""
-
-    def setUp(self) -> None:
-        """Nothing is asked yet."""
-        self.clock = Clock()
-        self.agent = ScriptedAgent()
-        self.missing = 0
-        self.asking = RecordingOpening()
-        self.backends = Backends(
-            clock=self.clock,
-            client=OllamaClient(self.agent),
-            backends={name: Backend(name=name, url=f"http://{name}") for name in "ab"},
-            read_timeout_s=READ_S,
-            max_whole_bytes=MAX_WHOLE_BYTES,
-            model_missing=self.model_missing,
-            check_room=lambda: None,
-        )
-
-    def model_missing(self) -> None:
-        """Count."""
-        self.missing += 1
-
-    def open(self, *names: str, **request: Any) -> "Deferred[LineStream]":
-        """Begin to open a stream on backends."""
-        model = made_model("Llama3:latest", backends=names or ("a",))
-        ticket = evolve(made_ticket(request=made_request(**request)), model=model)
-        return Deferred.fromCoroutine(self.backends.open(ticket, self.asking))
-
-    @property
-    def last(self) -> Asked:
-        """The newest request."""
-        return self.agent.asked[-1]
-
-    def refused(self, opening: "Deferred[LineStream]", kind: type[Refusal], why: str) -> Refusal:
-        """The refusal, at rest: no timer runs."""
-        failure = self.failureResultOf(opening, kind)
-        refusal = failure.value
-        assert isinstance(refusal, Refusal)
-        self.assertEqual(refusal.why, why)
-        self.at_rest()
-        return refusal
-
-    def at_rest(self) -> None:
-        """No timer runs."""
-        self.assertEqual(self.clock.getDelayedCalls(), [])
 
 
 class OpenTests(BackendsTestCase):
@@ -304,7 +254,7 @@ class PhaseTests(BackendsTestCase):
 
 
 class OwnAgentTests(SynchronousTestCase):
-    """Over our own agent, with one place for two backends."""
+    """Over our own agent, with one place at each of two backends."""
 
     def setUp(self) -> None:
         """Nothing is asked yet."""
@@ -314,23 +264,27 @@ class OwnAgentTests(SynchronousTestCase):
         self.backends = Backends(
             clock=self.network.reactor,
             client=OllamaClient(self.agent),
-            backends={"a": A, "b": B},
+            hosts={
+                each.name: Host(each, self.agent.pools[each.name], self.network.reactor)
+                for each in (A, B)
+            },
             read_timeout_s=READ_S,
             max_whole_bytes=MAX_WHOLE_BYTES,
             model_missing=lambda: None,
-            check_room=self.agent.check,
         )
+        for host in self.backends.hosts.values():
+            self.agent.pools[host.backend.name].look = host.look
 
-    def open(self) -> "Deferred[LineStream]":
-        """Begin to open a stream on a model that both backends have."""
-        ticket = evolve(made_ticket(), model=made_model(backends=("a", "b")))
+    def open(self, *names: str) -> "Deferred[LineStream]":
+        """Begin to open a stream on a model that these backends have, `a` if none is named."""
+        ticket = evolve(made_ticket(), model=made_model(backends=names or ("a",)))
         return Deferred.fromCoroutine(self.backends.open(ticket, self.asking))
 
     def test_no_room(self) -> None:
         """It is known beforehand whether a call would be turned away at once."""
-        for _ in range(2):
+        for name in "aabb":
             self.backends.check()
-            self.open()
+            self.open(name)
         self.assertRaises(UpstreamBusy, self.backends.check)
 
     def opened(self) -> "tuple[LineStream, Wire]":
@@ -347,7 +301,7 @@ class OwnAgentTests(SynchronousTestCase):
         self.assertEqual(failure.value.why, "queue")
 
     def test_no_place(self) -> None:
-        """Who gets no place is told that the host is busy, and waits for no other host's."""
+        """Who gets no place is told that the host is busy, and is not asked of another."""
         self.opened()
         waiting = self.open()
         self.assert_busy(self.open())
@@ -367,18 +321,26 @@ class OwnAgentTests(SynchronousTestCase):
         self.network.reactor.advance(READ_S - 0.1)
         self.assertNoResult(waiting)
         self.network.reactor.advance(0.1)
-        # The next backend has its own time.
-        self.network.turn()
+        self.failureResultOf(waiting, UpstreamTimeout)
+
+    def test_each_backend_has_its_own_time(self) -> None:
+        """The deadline begins anew with the next one."""
+        opening = self.open("a", "b")
         self.network.connect()
         self.network.reactor.advance(READ_S)
-        self.failureResultOf(waiting, UpstreamTimeout)
+        self.network.turn()
+        self.network.connect()
+        self.network.reactor.advance(READ_S - 0.1)
+        self.assertNoResult(opening)
+        self.network.reactor.advance(0.1)
+        self.failureResultOf(opening, UpstreamTimeout)
 
     def test_the_retry_has_no_time_of_its_own(self) -> None:
         """A request that goes twice has one deadline, from the first time."""
         _, wire = self.opened()
         wire.send(LAST_CHUNK)
         self.network.reactor.advance(1)
-        opening = self.open()
+        opening = self.open("a", "b")
         wire.hang_up()
         self.network.reactor.advance(CONNECT_S - 1)
         self.network.connect()
@@ -392,7 +354,7 @@ class OwnAgentTests(SynchronousTestCase):
 
     def test_connect_timeout(self) -> None:
         """A host that lets nobody connect has failed, long before it is silent."""
-        opening = self.open()
+        opening = self.open("a", "b")
         for _ in range(2):
             self.network.refuse(error.TimeoutError())
         failure = self.failureResultOf(opening, UpstreamFailed)
@@ -417,10 +379,7 @@ class OwnAgentTests(SynchronousTestCase):
         ):
             with self.subTest(end=name, head=head):
                 self.setUp()
-                self.backends.backends = {"a": A}
-                model = made_model(backends=("a",))
-                ticket = evolve(made_ticket(), model=model)
-                opening = Deferred.fromCoroutine(self.backends.open(ticket, self.asking))
+                opening = self.open()
                 if head is not None:
                     self.network.connect().send(*([head] if head else []))
                 end(opening)
@@ -434,78 +393,3 @@ class OwnAgentTests(SynchronousTestCase):
                 self.failureResultOf(following, CancelledError)
                 self.network.turn()
                 self.assertEqual(len(self.network.reactor.getDelayedCalls()), int(name == "error"))
-
-
-class FailoverTests(BackendsTestCase):
-    def test_next_backend(self) -> None:
-        """A backend that fails before its first frame is followed by the next one."""
-        for name, fail in (
-            ("refused", lambda: self.last.fail(error.ConnectionRefusedError())),
-            ("busy", lambda: self.last.respond(503, b"-")),
-            ("failed", lambda: self.last.respond(500, b"-")),
-            ("nonsense", lambda: self.last.respond(200, b"-\n")),
-            ("silent", lambda: self.clock.advance(READ_S)),
-        ):
-            with self.subTest(case=name):
-                self.setUp()
-                opening = self.open("a", "b")
-                fail()
-                self.assertEqual(self.last.url, b"http://b/api/chat")
-                response = self.last.respond()
-                response.send(FRAME)
-                self.assertEqual(self.successResultOf(opening).backend, "b")
-                self.assertEqual(self.asking.asked, ["a", "b"])
-                response.finish()
-                self.at_rest()
-
-    def test_all_fail(self) -> None:
-        """The last backend's failure is the answer."""
-        opening = self.open("a", "b")
-        self.last.fail(error.ConnectionRefusedError())
-        self.last.respond(503, b"-")
-        self.refused(opening, UpstreamBusy, "503")
-
-    def test_not_for_a_bad_request(self) -> None:
-        """What the model cannot do, or has not, is not asked of another host."""
-        for status, kind, why in (
-            (400, InvalidRequest, "upstream"),
-            (404, NotAllowed, "model_gone"),
-        ):
-            with self.subTest(status=status):
-                self.setUp()
-                opening = self.open("a", "b")
-                self.last.respond(status, b"-")
-                self.refused(opening, kind, why)
-                self.assertEqual(len(self.agent.asked), 1)
-
-    def test_not_after_the_first_frame(self) -> None:
-        """A stream that dies is the relay's."""
-        opening = self.open("a", "b")
-        response = self.last.respond()
-        response.send(FRAME)
-        self.successResultOf(opening)
-        response.lose()
-        self.assertEqual(len(self.agent.asked), 1)
-        self.at_rest()
-
-    def test_not_for_a_call_that_was_cut(self) -> None:
-        """A cut ends the attempt that is under way; none is begun behind it."""
-        opening = self.open("a", "b")
-        self.last.respond(503, b"-")
-        self.asking.cut(Draining())
-        self.refused(opening, Draining, "")
-        self.assertEqual([asked.cancelled for asked in self.agent.asked], [False, True])
-        ticket = evolve(made_ticket(), model=made_model(backends=("a",)))
-        late = LiveCall(ticket, confirmed_epoch=1)
-        late.cut(Draining())
-        opening = Deferred.fromCoroutine(self.backends.open(ticket, late))
-        self.refused(opening, Draining, "")
-        self.assertEqual(len(self.agent.asked), 2)
-
-    def test_not_for_a_client_that_went(self) -> None:
-        """A cancel asks nobody else."""
-        opening = self.open("a", "b")
-        opening.cancel()
-        self.failureResultOf(opening, CancelledError)
-        self.assertEqual(len(self.agent.asked), 1)
-        self.at_rest()

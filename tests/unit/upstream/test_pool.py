@@ -30,7 +30,7 @@ from tests.unit.upstream.network import (
 
 
 class PoolTestCase(SynchronousTestCase):
-    """An agent of two hosts with two places."""
+    """An agent of two hosts with two places each."""
 
     def setUp(self) -> None:
         """Nothing was asked."""
@@ -38,6 +38,11 @@ class PoolTestCase(SynchronousTestCase):
         self.clock = self.network.reactor
         self.agent = self.network.agent(A, B)
         self.asked = 0
+
+    @property
+    def pool(self) -> Pool:
+        """The places at the first host."""
+        return self.agent.pools["a"]
 
     def ask(self, host: str = "a") -> Deferred[IResponse]:
         """Send a request whose path is its number."""
@@ -70,12 +75,13 @@ class PoolTestCase(SynchronousTestCase):
 class LineTests(PoolTestCase):
     def test_places(self) -> None:
         """So many requests are under way and no more; as many wait; others are refused at once."""
-        answers = []
+        answers: list[Deferred[IResponse]] = []
         for _ in range(4):
-            self.agent.check()
+            self.assertFalse(self.pool.is_full)
+            self.assertEqual(self.pool.is_free, len(answers) < 2)
             answers.append(self.ask())
         self.assertEqual(len(self.network.attempts), 2)
-        self.assertRaises(PoolFull, self.agent.check)
+        self.assertTrue(self.pool.is_full)
         self.failureResultOf(self.ask(), PoolFull)
         for answer in answers:
             self.assertNoResult(answer)
@@ -158,12 +164,12 @@ class LineLogTests(PoolTestCase):
     def test_full(self) -> None:
         """The first who is turned away is told of, with the setting; the next ones are not."""
         self.assertEqual(self.lines(), [])
-        self.assertRaises(PoolFull, self.agent.check)
+        self.pool.turned_away()
         for _ in range(3):
             self.failureResultOf(self.ask(), PoolFull)
         (line,) = self.lines()
         self.assertTrue(line.startswith("warn: "))
-        self.assertIn("all 2 places", line)
+        self.assertIn("all 2 slots of backend a", line)
         self.assertIn("OLLAMA_MAX_CONNECTIONS", line)
         self.assertIn("the line is full", line)
 
@@ -221,7 +227,7 @@ class ConnectTests(PoolTestCase):
                 del protocolFactory
                 return Deferred()
 
-        pool = Pool(clock=self.clock, places=1, wait_s=WAIT_S, connect_s=CONNECT_S)
+        pool = Pool(clock=self.clock, name="a", places=1, wait_s=WAIT_S, connect_s=CONNECT_S)
         exchange = Exchange(Target(Hung(), b""), b"", lambda: None)
         pool.run(exchange)
         self.clock.advance(CONNECT_S - 0.1)
@@ -232,9 +238,9 @@ class ConnectTests(PoolTestCase):
     def test_sent(self) -> None:
         """Who asks hears when the request goes, not before there is a connection."""
         sent: list[str] = []
-        pool = Pool(clock=self.clock, places=1, wait_s=WAIT_S, connect_s=CONNECT_S)
+        pool = Pool(clock=self.clock, name="a", places=1, wait_s=WAIT_S, connect_s=CONNECT_S)
         self.ask()
-        target = next(iter(self.agent._targets.values()))
+        target, _ = next(iter(self.agent._targets.values()))
         for name in ("first", "second"):
             pool.run(Exchange(target, b"", lambda name=name: sent.append(name)))  # type: ignore[misc]
         self.network.connect()
@@ -258,11 +264,11 @@ class IdleTests(PoolTestCase):
 
     def test_age(self) -> None:
         """An idle connection is closed after its time; one timer serves them all."""
-        self.agent = self.network.agent(A, B, places=3)
-        wires = self.idle("a", "b", "b")
+        self.agent = self.network.agent(A, places=3)
+        wires = self.idle("a", "a", "a")
         self.assertEqual(len(self.clock.getDelayedCalls()), 1)
         self.clock.advance(10)
-        self.ask("b")
+        self.ask()
         wires[2].send(EMPTY)
         self.assertEqual(len(self.clock.getDelayedCalls()), 1)
         self.clock.advance(IDLE_S - 10.1)
@@ -285,15 +291,23 @@ class IdleTests(PoolTestCase):
         self.clock.advance(IDLE_S)
         self.assertTrue(wire.disconnected)
 
-    def test_another_host_is_wanted(self) -> None:
-        """What is idle makes room, the oldest first: connections are never more than places."""
+    def test_never_more_connections_than_places(self) -> None:
+        """A retry on a new connection has its place already."""
         wires = self.idle("a", "a")
-        self.clock.advance(1)
-        self.ask("b")
-        self.assertEqual([wire.disconnected for wire in wires], [True, False])
+        self.ask()
+        wires[1].hang_up()
+        self.ask()
+        self.ask()
+        self.assertNotEqual(self.path_on(wires[0]), "")
         self.assertEqual(len(self.network.attempts), 3)
+
+    def test_one_host_takes_no_place_of_another(self) -> None:
+        """Each has its own places, and its own line."""
+        answers = [self.ask() for _ in range(4)]
+        self.failureResultOf(self.ask(), PoolFull)
         self.ask("b")
-        self.assertEqual([wire.disconnected for wire in wires], [True, True])
+        self.assertEqual([attempt[0] for attempt in self.network.attempts[-1:]], ["192.0.2.2"])
+        self.cancel(*reversed(answers))
 
     def test_hosts_are_not_mixed(self) -> None:
         """A request goes to its own host."""

@@ -82,7 +82,7 @@ class TLSTests(TestCase):
         self.port = kernel.listenSSL(
             0, self.hosts, self.certificate.options(), interface="127.0.0.1"
         )
-        self.pool = Pool(clock=kernel, places=1, wait_s=9.0, connect_s=9.0)
+        self.pool = Pool(clock=kernel, name="a", places=1, wait_s=9.0, connect_s=9.0)
         self.addCleanup(self.port.stopListening)
         self.addCleanup(self.pool.close)
 

@@ -1,0 +1,81 @@
+"""Calls to three backends that do what a test says."""
+
+from typing import TYPE_CHECKING, Any
+
+from attrs import evolve
+from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+from neuronetz_twisted.errors import Refusal
+from neuronetz_twisted.testing.agent import Asked, ScriptedAgent
+from neuronetz_twisted.testing.calls import made_model, made_request, made_ticket
+from neuronetz_twisted.testing.upstream import RecordingOpening, ScriptedRoom, chat_frame
+from neuronetz_twisted.upstream.agent import OllamaClient
+from neuronetz_twisted.upstream.backends import Backend
+from neuronetz_twisted.upstream.candidates import Host
+from neuronetz_twisted.upstream.open import Backends
+
+if TYPE_CHECKING:
+    from neuronetz_twisted.upstream.stream import LineStream
+
+READ_S = 10.0
+MAX_WHOLE_BYTES = 1 << 20
+FRAME = chat_frame("Hello") + b"\n"
+
+
+class BackendsTestCase(SynchronousTestCase):
+    """Three backends, `a`, `b` and `c`."""
+
+    def setUp(self) -> None:
+        """Nothing is asked yet."""
+        self.clock = Clock()
+        self.agent = ScriptedAgent()
+        self.missing = 0
+        self.asking = RecordingOpening()
+        self.rooms = {name: ScriptedRoom() for name in "abc"}
+        self.hosts = {
+            name: Host(Backend(name=name, url=f"http://{name}"), room, self.clock)
+            for name, room in self.rooms.items()
+        }
+        self.backends = self.made()
+
+    def made(self, **changes: Any) -> Backends:
+        """Make the upstream."""
+        parts: dict[str, Any] = {
+            "clock": self.clock,
+            "client": OllamaClient(self.agent),
+            "hosts": self.hosts,
+            "read_timeout_s": READ_S,
+            "max_whole_bytes": MAX_WHOLE_BYTES,
+            "model_missing": self.model_missing,
+        }
+        return Backends(**{**parts, **changes})
+
+    def model_missing(self) -> None:
+        """Count."""
+        self.missing += 1
+
+    def open(self, *names: str, **request: Any) -> "Deferred[LineStream]":
+        """Begin to open a stream on backends."""
+        model = made_model("Llama3:latest", backends=names or ("a",))
+        ticket = evolve(made_ticket(request=made_request(**request)), model=model)
+        return Deferred.fromCoroutine(self.backends.open(ticket, self.asking))
+
+    @property
+    def last(self) -> Asked:
+        """The newest request."""
+        return self.agent.asked[-1]
+
+    def refused(self, opening: "Deferred[LineStream]", kind: type[Refusal], why: str) -> Refusal:
+        """The refusal, at rest: no timer runs."""
+        failure = self.failureResultOf(opening, kind)
+        refusal = failure.value
+        assert isinstance(refusal, Refusal)
+        self.assertEqual(refusal.why, why)
+        self.at_rest()
+        return refusal
+
+    def at_rest(self) -> None:
+        """No timer runs."""
+        self.assertEqual(self.clock.getDelayedCalls(), [])
