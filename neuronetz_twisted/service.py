@@ -22,6 +22,7 @@ from neuronetz_twisted.audit.log import AuditLog
 from neuronetz_twisted.config import Settings
 from neuronetz_twisted.edge.address import TrustedProxies, bucket_key
 from neuronetz_twisted.edge.connections import ConnectionLimits
+from neuronetz_twisted.edge.cors import CrossOrigin
 from neuronetz_twisted.edge.deadlines import STALL_S
 from neuronetz_twisted.edge.dispatch import Dispatch
 from neuronetz_twisted.edge.doors import Doors
@@ -217,6 +218,12 @@ def _connection_limits(settings: Settings, proxies: ProxyNames) -> ConnectionLim
     )
 
 
+def _cross_origin(settings: Settings) -> CrossOrigin | None:
+    if not settings.cors_origins:
+        return None
+    return CrossOrigin(settings.cors_origins, settings.request_id_header)
+
+
 def _edge(
     settings: Settings, reactor: Any, doors: Doors, pages: Pages, proxies: ProxyNames
 ) -> EdgeService:
@@ -228,6 +235,7 @@ def _edge(
         max_body_bytes=settings.max_request_body_bytes,
         limits=_connection_limits(settings, proxies),
         now=time.time,
+        cross_origin=_cross_origin(settings),
     )
     return EdgeService(reactor, endpoint_description(settings), site)
 

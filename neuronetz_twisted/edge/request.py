@@ -6,6 +6,7 @@ unknown path (SPEC 3). The body is only read when it is asked for. Framing of th
 
 import re
 from collections.abc import Coroutine, Iterable
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 from urllib.parse import unquote_to_bytes
 
@@ -117,11 +118,15 @@ class GatewayRequest(Request):
         is_modern = self.head.line.version == HTTP_1_1
         goes_on = self.channel.goes_on(streams=length is None)
         framing = list(fields)
-        if length is not None:
-            framing.append((b"Content-Length", b"%d" % length))
-        elif is_modern:
+        cross_origin = self.channel.factory.cross_origin
+        if cross_origin is not None:
+            framing += cross_origin.answer_lines(self.head)
+        if length is None and is_modern:
             self.chunked = True
             framing.append((b"Transfer-Encoding", b"chunked"))
+        elif length is not None and status != HTTPStatus.NO_CONTENT:
+            # An answer that can have no body must not say how long it is (RFC 9110 8.6).
+            framing.append((b"Content-Length", b"%d" % length))
         self._goes_on = goes_on and (length is not None or is_modern)
         if not self._goes_on:
             framing.append((b"Connection", b"close"))

@@ -17,7 +17,9 @@ from twisted.logger import Logger
 from neuronetz_twisted.config import Settings
 from neuronetz_twisted.edge.channel import GatewayChannel
 from neuronetz_twisted.edge.connections import ConnectionLimits, Connections
+from neuronetz_twisted.edge.cors import CrossOrigin
 from neuronetz_twisted.edge.leaving import TurnedAway
+from neuronetz_twisted.edge.preflights import Preflights
 from neuronetz_twisted.edge.request import GatewayRequest
 from neuronetz_twisted.edge.responses import DateField
 from neuronetz_twisted.errors import Refusal
@@ -50,8 +52,9 @@ class GatewaySite(ServerFactory):
     """The factory of channels.
 
     `begin` starts what answers a request, `refuse` answers what is none. `now` is the wall clock,
-    in seconds since 1970. There is no access log: it would hold paths and queries, and the record
-    says more.
+    in seconds since 1970. `cross_origin` knows the pages that may call from browsers; without it
+    no answer says anything of that. There is no access log: it would hold paths and queries, and
+    the record says more.
     """
 
     noisy = False
@@ -65,9 +68,11 @@ class GatewaySite(ServerFactory):
         max_body_bytes: int,
         limits: ConnectionLimits,
         now: Callable[[], float],
+        cross_origin: CrossOrigin | None = None,
     ) -> None:
         self.clock = reactor
-        self.begin = begin
+        self.cross_origin = cross_origin
+        self.begin = begin if cross_origin is None else Preflights(cross_origin, begin).begin
         self.refuse = refuse
         self.max_body_bytes = max_body_bytes
         self.connections = Connections(reactor, limits)

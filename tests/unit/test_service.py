@@ -13,6 +13,9 @@ from neuronetz_twisted.edge.proxies import ProxyNames
 from neuronetz_twisted.operations.descriptors import OWN
 from tests.unit.settings import SETTINGS
 
+URL = "postgresql+psycopg://gateway@127.0.0.1:1/gateway"
+REDIS = "redis://127.0.0.1:1/0"
+
 
 class ConnectionLimitsTests(SynchronousTestCase):
     def total(self, descriptors: int) -> int:
@@ -44,9 +47,15 @@ class ConnectionLimitsTests(SynchronousTestCase):
 class WireTests(SynchronousTestCase):
     def test_without_files(self) -> None:
         """While the files of the record cannot be made, everything runs but what needs them."""
-        url = "postgresql+psycopg://gateway@127.0.0.1:1/gateway"
-        settings = evolve(SETTINGS, database_url=url, redis_url="redis://127.0.0.1:1/0")
+        settings = evolve(SETTINGS, database_url=URL, redis_url=REDIS)
         parts = service.wire(settings, MemoryReactorClock(), None)
         names = {each.name for each in parts.services}
         self.assertIn("database", names)
         self.assertNotIn("audit flusher", names)
+
+    def test_origins(self) -> None:
+        """Without the setting nothing in the edge knows of origins."""
+        for origins, knows in (((), False), (("https://app.example",), True)):
+            settings = evolve(SETTINGS, database_url=URL, redis_url=REDIS, cors_origins=origins)
+            parts = service.wire(settings, MemoryReactorClock(), None)
+            self.assertEqual(parts.edge._site.cross_origin is not None, knows)

@@ -7,6 +7,7 @@ from neuronetz_twisted.admission.failures import FailureBuckets
 from neuronetz_twisted.admission.identify import Identifier
 from neuronetz_twisted.edge.address import TrustedProxies, bucket_key
 from neuronetz_twisted.edge.connections import ConnectionLimits
+from neuronetz_twisted.edge.cors import CrossOrigin
 from neuronetz_twisted.edge.dispatch import Dispatch
 from neuronetz_twisted.edge.doors import Doors
 from neuronetz_twisted.edge.pages import Pages
@@ -45,7 +46,9 @@ LIMITS = ConnectionLimits(total=1000, per_address=1000)
 class House:
     """Every room but the stores and the model host is the real one."""
 
-    def __init__(self, limits: ConnectionLimits = LIMITS) -> None:
+    def __init__(
+        self, limits: ConnectionLimits = LIMITS, cross_origin: CrossOrigin | None = None
+    ) -> None:
         """One active key, one model."""
         self.clock = Clock()
         self.keys = FakeKeyStore()
@@ -70,6 +73,7 @@ class House:
             max_body_bytes=BODY_LIMIT,
             limits=limits,
             now=lambda: WALL,
+            cross_origin=cross_origin,
         )
 
     def pages(self) -> Pages:
