@@ -1,0 +1,121 @@
+"""Tools that a model may call, and the calls it has made, as they go to the model host. Pure.
+
+Ollama's `Tool` and `ToolCall` (its `api/types.go`); other dialects bring theirs into this form.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from neuronetz_twisted.dialects import fields
+from neuronetz_twisted.dialects.fields import Check, FieldTable, apply
+from neuronetz_twisted.dialects.schemas import MAX_SUBSCHEMAS, measure
+from neuronetz_twisted.errors import InvalidRequest
+
+MAX_TOOLS = 128
+MAX_TOOLS_BYTES = 90_000
+"""Of all names, descriptions and parameters: llama.cpp makes one grammar of them, and none of
+more than about 97 kB (ggml-org/llama.cpp 25895)."""
+
+MAX_CALLS = 128
+"""Tool calls in one message."""
+
+_MAX_NAME = 256
+_TOOL_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+
+
+@fields.check("1 to 64 of `A-Za-z0-9_.-`")
+def tool_name(value: Any, name: str) -> str:
+    """What a model calls a tool."""
+    if not isinstance(value, str) or not _TOOL_NAME.fullmatch(value):
+        raise InvalidRequest(f"{name} must be 1 to 64 of A-Z, a-z, 0-9, _, . and -", param=name)
+    return value
+
+
+def short_text(limit: int = _MAX_NAME) -> Check:
+    """A check for a string of at most `limit` characters."""
+
+    def read(value: Any, name: str) -> str:
+        checked: str = fields.text(value, name)
+        if len(checked) > limit:
+            raise InvalidRequest(f"{name} is longer than {limit} characters", param=name)
+        return checked
+
+    return Check(read, f"string of at most {limit} characters")
+
+
+FUNCTION = FieldTable(
+    taken={"name": tool_name, "description": fields.text, "parameters": fields.mapping}
+)
+
+TOOL = FieldTable(taken={"type": fields.one_of("function"), "function": fields.mapping})
+
+CALLED = FieldTable(
+    taken={
+        "index": fields.whole_in(0, MAX_CALLS - 1),
+        "name": short_text(),
+        "arguments": fields.mapping,
+    }
+)
+
+CALL = FieldTable(taken={"id": short_text(), "function": fields.mapping})
+
+
+def read_tools(tools: Sequence[Mapping[str, Any]], ignored: list[str]) -> list[dict[str, Any]]:
+    """Write Ollama's `tools` anew, and name in `ignored` what was left out.
+
+    Raises `InvalidRequest` for what is no function, and for schemas that are too large.
+    """
+    clean = []
+    for tool in tools:
+        outer = apply(TOOL, tool, ignored)
+        if "function" not in outer:
+            raise InvalidRequest("a tool needs a function", param="tools")
+        clean.append(apply(FUNCTION, outer["function"], ignored))
+    return guarded_tools(clean, ignored)
+
+
+def guarded_tools(functions: Sequence[dict[str, Any]], ignored: list[str]) -> list[dict[str, Any]]:
+    """Ollama's `tools` of functions with `name`, and perhaps `description` and `parameters`.
+
+    What no grammar can keep of the parameters is left out of them and named in `ignored`, as
+    Ollama leaves it out of a property. Raises `InvalidRequest` where they are too many or too
+    large.
+    """
+    if len(functions) > MAX_TOOLS:
+        raise InvalidRequest(f"tools has more than {MAX_TOOLS} entries", param="tools")
+    size = subschemas = 0
+    for function in functions:
+        if "name" not in function:
+            raise InvalidRequest("a tool needs a name", param="tools")
+        size += len(function["name"]) + len(function.get("description", "").encode())
+        if "parameters" in function:
+            measured = measure(function["parameters"], "parameters")
+            size += measured.size
+            subschemas += measured.subschemas
+            for loose in measured.loose_ends:
+                loose.schema.pop(loose.keyword, None)
+                ignored.append(loose.keyword)
+    if size > MAX_TOOLS_BYTES:
+        raise InvalidRequest(f"tools have more than {MAX_TOOLS_BYTES} bytes", param="tools")
+    if subschemas > MAX_SUBSCHEMAS:
+        raise InvalidRequest(
+            f"tools have more than {MAX_SUBSCHEMAS} schemas, with references written out",
+            param="tools",
+        )
+    return [{"type": "function", "function": function} for function in functions]
+
+
+def read_tool_calls(calls: Sequence[Mapping[str, Any]], ignored: list[str]) -> list[dict[str, Any]]:
+    """Write Ollama's `tool_calls` of a message anew. Raises `InvalidRequest`."""
+    if len(calls) > MAX_CALLS:
+        raise InvalidRequest(f"tool_calls has more than {MAX_CALLS} entries", param="tool_calls")
+    clean = []
+    for call in calls:
+        outer = apply(CALL, call, ignored)
+        function = apply(CALLED, outer.get("function", {}), ignored)
+        if "name" not in function:
+            raise InvalidRequest("a tool call needs a function with a name", param="tool_calls")
+        function.setdefault("arguments", {})
+        clean.append({**outer, "function": function})
+    return clean
