@@ -129,7 +129,8 @@ class NativeRequest:
     dropped. `prompt_bytes` is the UTF-8 length of all text and `images` how many there are, for the
     estimate of the prompt. `predict_name` is the client's own name for `num_predict`, None where he
     has set none. `is_whole` says that the model host answers with one object (embeddings), and
-    `as_base64` that the client wants its vectors so.
+    `as_base64` that the client wants its vectors so. `echo` is what the answer repeats of the
+    request, in dialects that do.
     """
 
     path: str
@@ -143,6 +144,7 @@ class NativeRequest:
     predict_name: str | None = None
     is_whole: bool = False
     as_base64: bool = False
+    echo: Mapping[str, Any] | None = field(default=None, repr=False)
 
 
 @frozen(kw_only=True)
