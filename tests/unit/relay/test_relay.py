@@ -66,7 +66,7 @@ class LeavingClient(RecordingClient):
 class UnwritableWriter(NativeWriter):
     """A writer to which no answer is one."""
 
-    def whole(self, folded: object, usage: object) -> bytes:
+    def whole(self, folded: object, usage: object) -> bytes:  # noqa: ARG002 - none is
         """Refuse it."""
         raise UpstreamNonsense("not for me")
 
