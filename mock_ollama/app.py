@@ -31,7 +31,6 @@ from mock_ollama.generation import (
     Generation,
     Shape,
     Step,
-    count_tokens,
     misbehaving,
 )
 from mock_ollama.gojson import go_json
@@ -47,6 +46,7 @@ from mock_ollama.lookup import (
 )
 from mock_ollama.recorder import Entry, Recorder
 from mock_ollama.refused import Refused
+from mock_ollama.speech import count_tokens
 from mock_ollama.stream import StepStream
 from mock_ollama.web import Front, MockRequest, MockSite
 
@@ -209,6 +209,7 @@ class MockOllama:
             directive=find_directive(ask.prompts),
             tokens=_entry(request).tokens,
             now=self._clock.seconds,
+            thinks="thinking" in model.capabilities,
         )
         if ask.empty and ask.unload:
             self.catalogue.unload(model)

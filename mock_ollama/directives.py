@@ -2,7 +2,17 @@
 
 A directive is `[[key=value ...]]` anywhere in a prompt's text; the last one wins. Text in double
 brackets that names none of the keys is ordinary text, one that mixes known keys with mistakes is
-an error: a typing mistake in a test must not pass for the default behaviour.
+an error: a typing mistake in a test must not pass for the default behaviour. Without brackets the
+same words stand in the header `X-Mock-Directive` and in the `directive` of `/mock/config`, which
+hold where the prompt has none.
+
+    n=12             the answer has 12 tokens           size=100   of 100 bytes each
+    delay=20ms       between two tokens                 wait=1.5s  before anything is sent
+    think=5          5 tokens of thinking first, where the request lets the model think
+    tool=NAME        call this tool (repeatable), if the request has tools; no text then but for n=
+    tools=2          call the first two tools           calls=together|apart|final
+    fault=KIND       one of reset@N hang@N error@N garbage@N (after N frames), nofinal (no last
+                     frame), nocounts (a last frame without counts), status:NNN
 """
 
 import re
@@ -13,11 +23,12 @@ from attrs import frozen
 
 _BRACKETED = re.compile(r"\[\[([^\[\]]{1,200})\]\]")
 _DURATION = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)(ms|s)")
-_KEYS = frozenset({"n", "delay", "size", "wait", "fault"})
+_KEYS = frozenset({"n", "delay", "size", "wait", "fault", "think", "tool", "tools", "calls"})
 
 MAX_TOKENS = 10_000_000
 MAX_TOKEN_BYTES = 1_048_576
 MAX_SECONDS = 3600.0
+MAX_CALLS = 1000
 _MIN_STATUS, _MAX_STATUS = 400, 599
 
 
@@ -34,6 +45,15 @@ class FaultKind(Enum):
     ERROR = "error"
     GARBAGE = "garbage"
     STATUS = "status"
+    NOCOUNTS = "nocounts"
+
+
+class Grouping(Enum):
+    """In which frames several calls of tools come."""
+
+    TOGETHER = "together"
+    APART = "apart"
+    FINAL = "final"
 
 
 @frozen
@@ -51,6 +71,8 @@ class Directive:
 
     `tokens` is the length of the answer in tokens, `size` the bytes of each token's text; `delay`
     is the pause between two tokens and `wait` the one before the first, both in seconds.
+    `thoughts` is the number of tokens of thinking, `tools` are the names of tools to call, and
+    `calls` how many of the request's tools to call besides, in the frames that `grouping` says.
     """
 
     tokens: int | None = None
@@ -58,20 +80,34 @@ class Directive:
     size: int | None = None
     wait: float = 0.0
     fault: Fault | None = None
+    thoughts: int = 0
+    tools: tuple[str, ...] = ()
+    calls: int = 0
+    grouping: Grouping = Grouping.TOGETHER
 
 
-def find_directive(texts: Iterable[str]) -> Directive:
-    """Give the last directive found in the texts of a request, or the default one.
+def find_directive(texts: Iterable[str], default: Directive | None = None) -> Directive:
+    """Give the last directive found in the texts of a request, or else the default one.
 
     Raises DirectiveError if a directive names a known key and cannot be obeyed.
     """
-    found = Directive()
+    found = default or Directive()
     for text in texts:
+        if "[[" not in text:
+            continue
         for match in _BRACKETED.finditer(text):
             pairs = [word.partition("=") for word in match[1].split()]
             if not _KEYS.isdisjoint(key for key, equals, _ in pairs if equals):
                 found = _parse(pairs)
     return found
+
+
+def read_directive(text: str) -> Directive:
+    """Read a directive that stands alone, without brackets.
+
+    Raises DirectiveError if it cannot be obeyed.
+    """
+    return _parse([word.partition("=") for word in text.split()])
 
 
 def without_directives(text: str) -> str:
@@ -81,17 +117,32 @@ def without_directives(text: str) -> str:
 
 def _parse(pairs: list[tuple[str, str, str]]) -> Directive:
     values: dict[str, str] = {}
+    tools = []
     for key, _, value in pairs:
         if key not in _KEYS or key in values:
             raise DirectiveError(f"unknown or repeated key {key!r} in a directive")
-        values[key] = value
+        if key == "tool":
+            tools.append(value)
+        else:
+            values[key] = value
     return Directive(
         tokens=_integer(values["n"], MAX_TOKENS) if "n" in values else None,
         delay=_seconds(values.get("delay", "0s")),
         size=_integer(values["size"], MAX_TOKEN_BYTES) if "size" in values else None,
         wait=_seconds(values.get("wait", "0s")),
         fault=_fault(values["fault"]) if "fault" in values else None,
+        thoughts=_integer(values.get("think", "0"), MAX_TOKENS),
+        tools=tuple(tools),
+        calls=_integer(values.get("tools", "0"), MAX_CALLS),
+        grouping=_grouping(values.get("calls", Grouping.TOGETHER.value)),
     )
+
+
+def _grouping(text: str) -> Grouping:
+    try:
+        return Grouping(text)
+    except ValueError:
+        raise DirectiveError(f"{text!r} in a directive is not together, apart or final") from None
 
 
 def _integer(text: str, largest: int) -> int:
@@ -120,7 +171,7 @@ def _fault(text: str) -> Fault:
         kind = FaultKind(name)
     except ValueError:
         raise DirectiveError(f"unknown fault {text!r} in a directive") from None
-    takes_frames = kind not in {FaultKind.NOFINAL, FaultKind.STATUS}
+    takes_frames = kind not in {FaultKind.NOFINAL, FaultKind.NOCOUNTS, FaultKind.STATUS}
     if not takes_frames and (at or kind is FaultKind.STATUS):
         raise DirectiveError(f"{text!r} in a directive is no fault such as nofinal or status:503")
     return Fault(kind, after=_integer(after, MAX_TOKENS) if at else 0)

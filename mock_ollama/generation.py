@@ -4,21 +4,31 @@ Pure: a plan is an iterator of steps and `stream.py` performs them. A step that 
 empty bytes are a token that was generated without anything to send yet (a folded answer).
 """
 
-import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from enum import Enum
-from itertools import chain, count, cycle, islice
+from itertools import count
+from typing import Any
 
 from attrs import define, frozen
 
 from mock_ollama.asking import Ask
-from mock_ollama.directives import Directive, FaultKind, without_directives
+from mock_ollama.directives import Directive, FaultKind, Grouping
+from mock_ollama.frames import Folding, FrameWriter
 from mock_ollama.gojson import go_json, go_time
 from mock_ollama.options import CONTEXT_LENGTH
 from mock_ollama.recorder import Tokens
+from mock_ollama.refused import Refused
+from mock_ollama.speech import (
+    Part,
+    answer_tokens,
+    count_tokens,
+    logprobs,
+    shaped_tokens,
+    thought_tokens,
+    tool_calls,
+    until_stop,
+)
 
-_BYTES_PER_TOKEN = 4
-_ECHOED_WORDS = 8
 _LOAD_NS = 1_000_000
 _PREFILL_NS_PER_TOKEN = 100_000
 _LEAK = "llama runner process has terminated: /usr/share/ollama/blobs/sha256-6a0746a1ec1a: exit 2"
@@ -63,49 +73,6 @@ CHAT = Shape(b'"message":{"role":"assistant","content":', b"}", has_context=Fals
 GENERATE = Shape(b'"response":', b"", has_context=True)
 
 
-def count_tokens(text: str) -> int:
-    """Give the number of tokens that the twin counts for a text: one for four bytes begun."""
-    return -(-len(text.encode()) // _BYTES_PER_TOKEN)
-
-
-def answer_tokens(prompts: Iterable[str], directive: Directive) -> Iterator[str]:
-    """Give the text of each token the model would say, before any limit of the request."""
-    if directive.size is not None:
-        size = directive.size
-        sized = (f"{index} ".ljust(size, "x")[:size] for index in count())
-        return islice(sized, 40 if directive.tokens is None else directive.tokens)
-    last = next((text for text in reversed(tuple(prompts)) if text), "")
-    echo = " ".join(without_directives(last)[:400].split()[:_ECHOED_WORDS]) or "nothing at all"
-    words = re.findall(
-        r"\s*\S+",
-        f"You said: {echo}. That is a fine thing to say on a day like this. I am only a mock, so "
-        "my answer is always the same, but it arrives one word at a time.",
-    )
-    if directive.tokens is None:
-        return iter(words)
-    return islice(chain(words, cycle([f" {words[0]}", *words[1:]])), directive.tokens)
-
-
-def until_stop(tokens: Iterable[str], stops: tuple[str, ...]) -> Iterator[str]:
-    """Pass tokens on until a stop text appears, holding back what may be the beginning of one."""
-    held = ""
-    for token in tokens:
-        held += token
-        found = [at for at in map(held.find, stops) if at >= 0]
-        if found:
-            held = held[: min(found)]
-            break
-        if not any(_may_begin(held, stop) for stop in stops):
-            yield held
-            held = ""
-    if held:
-        yield held
-
-
-def _may_begin(text: str, stop: str) -> bool:
-    return any(text.endswith(stop[:length]) for length in range(1, len(stop)))
-
-
 def misbehaving(frames: Iterator[bytes], directive: Directive, *, stream: bool) -> Iterator[Step]:
     """Give the steps of an answer: its frames with the waiting and the fault asked for.
 
@@ -139,6 +106,7 @@ _FAULTS: dict[FaultKind, Callable[[int], Iterator[Step]]] = {
     FaultKind.STATUS: lambda status: iter((Problem(status, _LEAK),)),
     FaultKind.GARBAGE: lambda _: iter((b'{"model": this is no JSON\n',)),
     FaultKind.NOFINAL: lambda _: iter((Act.TRUNCATE,)),
+    FaultKind.NOCOUNTS: lambda _: iter((Act.TRUNCATE,)),
 }
 _ENDING = frozenset({FaultKind.HANG, FaultKind.RESET, FaultKind.ERROR, FaultKind.STATUS})
 
@@ -148,6 +116,8 @@ class Generation:
     """One answer of `/api/chat` or `/api/generate`, from the first token to the final counts.
 
     `now` gives the Unix time in seconds; `tokens` is kept up to date while steps are taken.
+    `context` is the number of tokens that the runner holds, `thinks` says whether the model can
+    think, and `load` is how long its loading took, in seconds.
     """
 
     ask: Ask
@@ -155,11 +125,30 @@ class Generation:
     directive: Directive
     tokens: Tokens
     now: Callable[[], float]
+    context: int = CONTEXT_LENGTH
+    thinks: bool = False
+    load: float = 0.0
 
     def steps(self) -> Iterator[Step]:
-        """Give the steps of the answer: a line each token, or one object if `stream` is false."""
-        self.tokens.prompt = sum(map(count_tokens, self.ask.prompts))
-        frames = self._lines() if self.ask.stream else self._folded()
+        """Give the steps of the answer: a line each token, or one object if `stream` is false.
+
+        Raises Refused where Ollama would before it generates anything.
+        """
+        prompt = sum(map(count_tokens, self.ask.prompts))
+        if prompt > self.context and not self.ask.truncate:
+            raise Refused(400, "the input length exceeds the context length")
+        self.tokens.prompt = min(prompt, self.context)
+        calls = tool_calls(self.ask.tools, self.directive, self.ask.prompts)
+        said = self._said(calls)
+        if (
+            calls
+            or self._thoughts
+            or self.ask.form is not None
+            or self.ask.top_logprobs is not None
+        ):
+            frames = self._rich(said, calls)
+        else:
+            frames = self._lines(said) if self.ask.stream else self._folded(said)
         return misbehaving(frames, self.directive, stream=self.ask.stream)
 
     def loaded(self) -> bytes:
@@ -167,20 +156,10 @@ class Generation:
         reason = b'true,"done_reason":"%s"}' % (b"unload" if self.ask.unload else b"load")
         return self._object("", reason)
 
-    def _lines(self) -> Iterator[bytes]:
-        started = self.now()
-        for text in self._texts():
-            yield self._object(text, b"false}\n")
-        if self._complete:
-            yield self._object("", self._final(started) + b"\n")
-
-    def _folded(self) -> Iterator[bytes]:
-        started = self.now()
-        texts = []
-        for text in self._texts():
-            texts.append(text)
-            yield b""
-        yield self._object("".join(texts), self._final(started) if self._complete else b"false}")
+    def rendered(self) -> bytes:
+        """Give the one object that shows the prompt as the model would see it."""
+        prompt = go_json("\n".join(self.ask.prompts))
+        return self._object("", b'false,"_debug_info":{"rendered_template":%s}}' % prompt)
 
     @property
     def _complete(self) -> bool:
@@ -191,15 +170,107 @@ class Generation:
     def _limited(self) -> bool:
         return 0 < self.ask.num_predict <= self.tokens.completion
 
-    def _texts(self) -> Iterator[str]:
-        return until_stop(self._generated(), self.ask.stop)
+    @property
+    def _thoughts(self) -> int:
+        return self.directive.thoughts if self.thinks and self.ask.think is not False else 0
 
-    def _generated(self) -> Iterator[str]:
-        for text in answer_tokens(self.ask.prompts, self.directive):
+    def _final(self, started: float) -> dict[str, Any]:
+        """Give the fields of the final frame after `done`; `started` is a Unix time in seconds."""
+        elapsed = round((self.now() - started) * 1e9)
+        prefill = self.tokens.prompt * _PREFILL_NS_PER_TOKEN
+        load = _LOAD_NS + round(self.load * 1e9)
+        fields: dict[str, object] = {"done_reason": "length" if self._limited else "stop"}
+        if self.shape.has_context:
+            size = min(self.tokens.prompt + self.tokens.completion, self.context)
+            fields["context"] = list(range(1, size + 1))
+        fields |= {"total_duration": load + prefill + elapsed, "load_duration": load}
+        fault = self.directive.fault
+        if fault is None or fault.kind is not FaultKind.NOCOUNTS:
+            fields |= {
+                "prompt_eval_count": self.tokens.prompt,
+                "prompt_eval_duration": prefill,
+                "eval_count": self.tokens.completion,
+                "eval_duration": elapsed,
+            }
+        # Go's omitempty: a count or duration of zero is absent, and so is an empty context.
+        return {key: value for key, value in fields.items() if value}
+
+    def _said(self, calls: list[dict[str, Any]]) -> Iterator[str]:
+        """Give the pieces of the answer's text, generated as they are taken."""
+        if calls and self.directive.tokens is None:
+            return iter(())
+        if self.ask.form is None:
+            tokens = answer_tokens(self.ask.prompts, self.directive)
+        else:
+            tokens = shaped_tokens(self.ask.form)
+        return until_stop(self._counted(tokens), self.ask.stop)
+
+    def _counted(self, tokens: Iterator[str]) -> Iterator[str]:
+        if self._limited:
+            return
+        for text in tokens:
             self.tokens.completion += 1
             yield text
             if self._limited:
                 return
+
+    def _lines(self, said: Iterator[str]) -> Iterator[bytes]:
+        started = self.now()
+        for text in said:
+            yield self._object(text, b"false}\n")
+        if self._complete:
+            yield self._object("", self._ending(started) + b"\n")
+
+    def _folded(self, said: Iterator[str]) -> Iterator[bytes]:
+        started = self.now()
+        texts = []
+        for text in said:
+            texts.append(text)
+            yield b""
+        yield self._object("".join(texts), self._ending(started) if self._complete else b"false}")
+
+    def _rich(self, said: Iterator[str], calls: list[dict[str, Any]]) -> Iterator[bytes]:
+        """Give frames as `_lines` or `_folded` do, with all that a frame can hold."""
+        started = self.now()
+        writer = FrameWriter(self.ask.model, is_chat=not self.shape.has_context)
+        folding = Folding()
+        at_end = self.directive.grouping is Grouping.FINAL
+        for part in self._parts(said, [] if at_end else calls):
+            probable = self._probabilities(part)
+            folding.add(part, probable)
+            yield writer.write(part, self.now(), probable) + b"\n" if self.ask.stream else b""
+        last = Part(calls=tuple(self._made(calls)) if at_end and self._complete else ())
+        folding.add(last, ())
+        final = self._final(started) if self._complete else None
+        if not self.ask.stream:
+            yield writer.write(folding.whole(), self.now(), folding.probabilities, final)
+        elif final is not None:
+            yield writer.write(last, self.now(), (), final) + b"\n"
+
+    def _parts(self, said: Iterator[str], calls: list[dict[str, Any]]) -> Iterator[Part]:
+        for text in self._counted(thought_tokens(self._thoughts)):
+            yield Part(thinking=text)
+        for text in said:
+            yield Part(text)
+        made = self._made(calls)
+        if self.directive.grouping is Grouping.APART:
+            yield from (Part(calls=(call,)) for call in made)
+        elif made:
+            yield Part(calls=tuple(made))
+
+    def _made(self, calls: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Give the calls for which the limit of the request leaves room, counting their tokens."""
+        made = []
+        for call in calls:
+            if self._limited:
+                break
+            self.tokens.completion += count_tokens(go_json(call["function"]).decode())
+            made.append(call)
+        return made
+
+    def _probabilities(self, part: Part) -> list[dict[str, Any]]:
+        top = self.ask.top_logprobs
+        return [] if top is None else logprobs(part, top)
 
     def _object(self, text: str, ending: bytes) -> bytes:
         return b'{"model":%s,"created_at":"%s",%s%s%s,"done":%s' % (
@@ -211,20 +282,5 @@ class Generation:
             ending,
         )
 
-    def _final(self, started: float) -> bytes:
-        elapsed = round((self.now() - started) * 1e9)
-        prefill = self.tokens.prompt * _PREFILL_NS_PER_TOKEN
-        fields: dict[str, object] = {"done_reason": "length" if self._limited else "stop"}
-        if self.shape.has_context:
-            size = min(self.tokens.prompt + self.tokens.completion, CONTEXT_LENGTH)
-            fields["context"] = list(range(1, size + 1))
-        fields |= {
-            "total_duration": _LOAD_NS + prefill + elapsed,
-            "load_duration": _LOAD_NS,
-            "prompt_eval_count": self.tokens.prompt,
-            "prompt_eval_duration": prefill,
-            "eval_count": self.tokens.completion,
-            "eval_duration": elapsed,
-        }
-        # Go's omitempty: a count or duration of zero is absent, and so is an empty context.
-        return b"true," + go_json({key: value for key, value in fields.items() if value})[1:]
+    def _ending(self, started: float) -> bytes:
+        return b"true," + go_json(self._final(started))[1:]

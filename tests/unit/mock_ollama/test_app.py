@@ -8,7 +8,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from mock_ollama.app import MockOllama
 from mock_ollama.catalogue import DEFAULT_MODELS
-from mock_ollama.generation import count_tokens
+from mock_ollama.speech import count_tokens
 from tests.unit.mock_ollama.peer import Answer, Peer
 
 CHAT = {"model": "llama3.2", "messages": [{"role": "user", "content": "good morning"}]}

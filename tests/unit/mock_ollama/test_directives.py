@@ -9,7 +9,9 @@ from mock_ollama.directives import (
     DirectiveError,
     Fault,
     FaultKind,
+    Grouping,
     find_directive,
+    read_directive,
     without_directives,
 )
 
@@ -28,6 +30,7 @@ class DirectiveTests(SynchronousTestCase):
             "nofinal": Fault(FaultKind.NOFINAL),
             "error@5": Fault(FaultKind.ERROR, after=5),
             "garbage@5": Fault(FaultKind.GARBAGE, after=5),
+            "nocounts": Fault(FaultKind.NOCOUNTS),
             "status:503": Fault(FaultKind.STATUS, status=503),
         }
         for text, fault in faults.items():
@@ -39,6 +42,21 @@ class DirectiveTests(SynchronousTestCase):
         found = find_directive(["[[n=50 delay=5ms fault=reset@5]]"])
         fault = Fault(FaultKind.RESET, after=5)
         self.assertEqual(found, Directive(tokens=50, delay=0.005, fault=fault))
+
+    def test_tools_and_thinking(self) -> None:
+        """Tools to call may be named or numbered, in frames as told."""
+        found = find_directive(["[[tool=a tool=b tools=2 calls=apart think=3]]"])
+        expected = Directive(tools=("a", "b"), calls=2, grouping=Grouping.APART, thoughts=3)
+        self.assertEqual(found, expected)
+
+    def test_alone(self) -> None:
+        """A directive outside of a prompt needs no brackets, and a prompt's own goes before it."""
+        default = read_directive("n=3 fault=nofinal")
+        self.assertEqual(default, Directive(tokens=3, fault=Fault(FaultKind.NOFINAL)))
+        self.assertEqual(read_directive(""), Directive())
+        self.assertRaises(DirectiveError, read_directive, "fault=nothing")
+        self.assertEqual(find_directive(["x"], default), default)
+        self.assertEqual(find_directive(["[[n=4]]"], default), Directive(tokens=4))
 
     def test_last_wins(self) -> None:
         """The last directive of the last text counts, and it replaces the others whole."""
@@ -71,6 +89,9 @@ class DirectiveTests(SynchronousTestCase):
             "fault=status@5",
             "fault=status:200",
             "fault=nofinal@5",
+            "calls=both",
+            "tools=x",
+            "think=x",
         ):
             with self.subTest(text=text):
                 self.assertRaises(DirectiveError, find_directive, [f"[[{text}]]"])

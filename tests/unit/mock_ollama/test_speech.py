@@ -1,11 +1,11 @@
-"""Tokens, frames and steps, without any I/O."""
+"""What a model says, without any I/O."""
 
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from mock_ollama.directives import Directive
-from mock_ollama.generation import answer_tokens, count_tokens, until_stop
+from mock_ollama.speech import answer_tokens, count_tokens, until_stop
 
 
 class TokenTests(SynchronousTestCase):
