@@ -13,6 +13,8 @@ from twisted.internet.error import CannotListenError
 
 from mock_ollama.app import MockOllama
 from mock_ollama.catalogue import DEFAULT_MODELS
+from mock_ollama.control import Settings
+from mock_ollama.scheduler import MAX_QUEUE
 
 if TYPE_CHECKING:
     from twisted.internet.address import IPv4Address, IPv6Address
@@ -27,6 +29,11 @@ def _parse(arguments: Sequence[str]) -> Namespace:
     parser.add_argument("--port", type=int, default=11434, help="0 takes a free one")
     parser.add_argument("--port-file", type=Path, help="where to write the port")
     parser.add_argument("--models", default=",".join(DEFAULT_MODELS), help="names, comma separated")
+    parser.add_argument(
+        "--num-parallel", type=int, default=0, help="requests at once on a model, 0 for any number"
+    )
+    parser.add_argument("--max-queue", type=int, default=MAX_QUEUE, help="how many may wait")
+    parser.add_argument("--load-time", type=float, default=0.0, help="seconds to load a model")
     return parser.parse_args(arguments)
 
 
@@ -52,8 +59,13 @@ def main(arguments: Sequence[str]) -> int:
         sys.stderr.write(f"mock_ollama: {host} is no loopback address\n")
         return _USAGE_ERROR
     models = [name.strip() for name in options.models.split(",") if name.strip()]
+    settings = Settings(
+        num_parallel=options.num_parallel,
+        max_queue=options.max_queue,
+        load_time=options.load_time,
+    )
     # Twisted's own type of a factory does not fit its Site.
-    site = cast("Any", MockOllama(reactor, models).site())
+    site = cast("Any", MockOllama(reactor, models, settings).site())
     try:
         port = reactor.listenTCP(options.port, site, backlog=_BACKLOG, interface=host)
     except CannotListenError as error:

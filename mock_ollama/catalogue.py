@@ -8,7 +8,8 @@ from attrs import define, field, frozen
 
 from mock_ollama.gojson import go_time
 from mock_ollama.names import ModelName, parse_name
-from mock_ollama.options import CONTEXT_LENGTH, TRAINED_CONTEXT
+from mock_ollama.options import TRAINED_CONTEXT
+from mock_ollama.residency import Runner
 
 DEFAULT_MODELS = (
     "llama3.2:latest",
@@ -20,7 +21,6 @@ DEFAULT_MODELS = (
 )
 EMBEDDING_LENGTH = 768
 
-_KEEP_ALIVE_S = 300.0
 _MODIFIED_AT = "2026-08-01T12:00:00.123456Z"
 
 
@@ -127,45 +127,34 @@ def canonical_name(name: str) -> str:
 
 @define
 class Catalogue:
-    """The installed models, and until when each loaded one stays in memory."""
+    """The installed models."""
 
     _models: dict[str, Model] = field(factory=dict)
-    _expires_at: dict[str, float] = field(factory=dict)
 
     def install(self, names: Iterable[str]) -> None:
-        """Replace the installed models by those of the given names; none of them is loaded."""
+        """Replace the installed models by those of the given names."""
         self._models = {name: Model(name) for name in map(canonical_name, names)}
-        self._expires_at = {}
 
     def find(self, name: ModelName) -> Model | None:
         """Give the installed model of a name in any spelling of it, if there is one."""
         return self._models.get(name.shortest.lower())
 
-    def use(self, model: Model, now: float) -> None:
-        """Load a model, or keep a loaded one; `now` is the Unix time in seconds."""
-        self._expires_at[model.name] = now + _KEEP_ALIVE_S
-
-    def unload(self, model: Model) -> None:
-        """Drop a model from memory."""
-        self._expires_at.pop(model.name, None)
-
     def tags(self) -> list[dict[str, Any]]:
         """Give the entries of `/api/tags`."""
         return [model.tag() for model in self._models.values()]
 
-    def loaded(self, now: float) -> list[dict[str, Any]]:
-        """Give the entries of `/api/ps` at a Unix time in seconds."""
+    def running(self, runners: Iterable[tuple[str, Runner]]) -> list[dict[str, Any]]:
+        """Give the entries of `/api/ps` for the runners of models that are loaded."""
         return [
             {
                 "name": name,
                 "model": name,
-                "size": self._models[name].size,
-                "digest": self._models[name].digest,
-                "details": self._models[name].details(),
-                "expires_at": go_time(expires_at),
-                "size_vram": self._models[name].size,
-                "context_length": CONTEXT_LENGTH,
+                "size": Model(name).size,
+                "digest": Model(name).digest,
+                "details": Model(name).details(),
+                "expires_at": go_time(runner.expires_at),
+                "size_vram": Model(name).size,
+                "context_length": runner.options.num_ctx,
             }
-            for name, expires_at in self._expires_at.items()
-            if expires_at > now
+            for name, runner in runners
         ]

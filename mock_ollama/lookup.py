@@ -64,3 +64,12 @@ def check_capable(model: Model, ask: Ask, route: str) -> None:
     missing = [need for need in ask.needs if need not in model.capabilities]
     if missing:
         raise Refused(400, f"{model.full_name} does not support " + "\n".join(missing))
+
+
+def check_embeds(model: Model, status: int) -> None:
+    """Check that a model makes vectors.
+
+    Raises Refused with the status of the route.
+    """
+    if "embedding" not in model.capabilities:
+        raise Refused(status, "this model does not support embeddings")

@@ -90,7 +90,8 @@ class MockSite(Site):
 class Front(Resource):
     """Sees every request first: records it, refuses foreign hosts, and fails if told to.
 
-    `failure` says how every answer under `/api/` has to fail: None, `refuse`, `hang` or a status.
+    `failure` says how every answer under `/api/` has to fail: None, `refuse`, `hang`, `stall` or a
+    status (`control.py`).
     """
 
     isLeaf = True
@@ -127,7 +128,7 @@ class Front(Resource):
         elif not _is_local(request):
             request.answer(403, b"", b"text/plain")
             request.finish()
-        elif failure != "hang":
+        elif failure != "hang" and not (failure == "stall" and request.method == b"POST"):
             self._app.render(request)
         return NOT_DONE_YET
 

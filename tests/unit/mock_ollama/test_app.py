@@ -8,6 +8,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from mock_ollama.app import MockOllama
 from mock_ollama.catalogue import DEFAULT_MODELS
+from mock_ollama.control import Settings
 from mock_ollama.speech import count_tokens
 from tests.unit.mock_ollama.peer import Answer, Peer
 
@@ -43,7 +44,7 @@ class ListTests(SynchronousTestCase):
         """The version is the one that the twin was made with."""
         self.assertEqual(ask("GET", "/api/version").json(), {"version": "0.30.0"})
         clock = Clock()
-        peer = Peer(clock, MockOllama(clock, version="0.1.2"))
+        peer = Peer(clock, MockOllama(clock, settings=Settings(version="0.1.2")))
         self.assertEqual(peer.ask("GET", "/api/version").json(), {"version": "0.1.2"})
 
     def test_tags(self) -> None:

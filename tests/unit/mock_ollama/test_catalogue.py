@@ -39,25 +39,7 @@ class CatalogueTests(SynchronousTestCase):
         self.assertEqual(first, Model("llama3.2:latest").digest)
         self.assertRegex(first, "^[0-9a-f]{64}$")
 
-    def test_use_loads_for_five_minutes(self) -> None:
-        """A used model is loaded until five minutes after its last use."""
-        self.catalogue.use(Model("llama3.2:latest"), 1000.0)
-        self.assertEqual(
-            [model["name"] for model in self.catalogue.loaded(1299)], ["llama3.2:latest"]
-        )
-        self.assertEqual(self.catalogue.loaded(1300), [])
-
-    def test_unload(self) -> None:
-        """An unloaded model is not in the list, whether it was loaded or not."""
-        model = Model("llama3.2:latest")
-        self.catalogue.use(model, 1000.0)
-        self.catalogue.unload(model)
-        self.catalogue.unload(model)
-        self.assertEqual(self.catalogue.loaded(1000), [])
-
     def test_install_replaces(self) -> None:
-        """Installing replaces the list and unloads what was loaded."""
-        self.catalogue.use(Model("llama3.2:latest"), 1000.0)
+        """Installing replaces the list."""
         self.catalogue.install(["other"])
         self.assertIsNone(self.catalogue.find(parse_name("llama3.2")))
-        self.assertEqual(self.catalogue.loaded(1000), [])

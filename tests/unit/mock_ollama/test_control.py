@@ -1,5 +1,7 @@
 """The routes of the app by which a test steers the twin and reads what it saw."""
 
+from typing import Any
+
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -55,7 +57,11 @@ class ControlTests(SynchronousTestCase):
         peer = Peer()
         peer.ask("GET", "/api/tags")
         peer.ask("POST", "/mock/reset")
-        self.assertEqual(peer.ask("GET", "/mock/seen").json(), {"requests": []})
+        peer.ask("POST", "/api/generate", {"model": "llama3.2"})
+        peer.ask("POST", "/mock/reset")
+        expected = {"requests": [], "loads": 0, "reloads": 0, "models": {}}
+        self.assertEqual(peer.ask("GET", "/mock/seen").json(), expected)
+        self.assertEqual(len(peer.ask("GET", "/api/ps").json()["models"]), 1)
 
     def test_configure(self) -> None:
         """Version and models change, each only if it is named."""
@@ -102,7 +108,22 @@ class ControlTests(SynchronousTestCase):
     def test_configure_refuses_mistakes(self) -> None:
         """A mistake in the configuration changes nothing."""
         peer = Peer()
-        for body in ({"fail": "x"}, {"fail": 200}, {"models": [1]}, {"version": 1}, b"x"):
+        bodies: tuple[Any, ...] = (
+            {"fail": "x"},
+            {"fail": 200},
+            {"models": [1]},
+            {"models": "x"},
+            {"version": 1},
+            {"verison": "1"},
+            {"lie": "x"},
+            {"slow": -1},
+            {"slow": True},
+            {"num_parallel": 1.5},
+            {"directive": "x=1"},
+            [],
+            b"x",
+        )
+        for body in bodies:
             with self.subTest(body=body):
                 self.assertEqual(peer.ask("POST", "/mock/config", body).status, 400)
         self.assertEqual(len(peer.ask("GET", "/api/tags").json()["models"]), len(DEFAULT_MODELS))
