@@ -136,7 +136,7 @@ def _upstream(
         hosts=hosts,
         read_timeout_s=settings.ollama_read_timeout_s,
         max_whole_bytes=settings.max_response_bytes,
-        model_missing=discovery.poll,
+        model_missing=discovery.missing,
         pinned=settings.pinned_options or NOTHING_PINNED,
     )
 

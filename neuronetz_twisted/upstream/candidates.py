@@ -60,13 +60,16 @@ class Impatient(Protocol):
 
 @define(eq=False)
 class Host:
-    """One backend as calls know it. `look` is to be called every second while it is asked."""
+    """One backend as calls know it, and those of them that wait for it, the first one first.
+
+    `look` is to be called every second while anything is under way.
+    """
 
     backend: Backend
     room: Room
     _clock: IReactorTime
     health: Health = field(init=False)
-    waiting: set[Impatient] = field(factory=set, init=False)
+    waiting: dict[Impatient, None] = field(factory=dict, init=False)
 
     @health.default
     def _make_health(self) -> Health:

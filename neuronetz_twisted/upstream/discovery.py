@@ -1,18 +1,21 @@
 """Which models are installed, and where: asked of every backend at intervals (SPEC 6).
 
-A list lives for its time to live and no longer; when that is over, nobody is served. Details are
-asked once per digest. The last good list is also kept in Redis, for a process that starts while a
-backend is away.
+Each backend has a list of its own (listing.py), so that one that hangs delays no other; here they
+are joined. A list lives for its time to live and no longer; when all are over, nobody is served.
+Details are asked once per digest. The last good union is also kept in Redis, for a process that
+starts while no backend answers.
 """
 
 from collections.abc import Mapping, Sequence
+from functools import partial
+from math import inf
 from typing import Any
 
 import orjson
 from attrs import define, evolve, field
 from twisted.application.service import Service
-from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.internet.defer import CancelledError, Deferred, gatherResults
+from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from neuronetz_twisted.errors import (
@@ -27,6 +30,13 @@ from neuronetz_twisted.upstream.backends import Backend
 from neuronetz_twisted.upstream.bodies import is_encoded, read_bounded
 from neuronetz_twisted.upstream.causes import cause_of
 from neuronetz_twisted.upstream.deadline import Deadline, Timeouts
+from neuronetz_twisted.upstream.listing import (
+    BackendList,
+    Complaints,
+    Listings,
+    PollFailed,
+    TooOld,
+)
 from neuronetz_twisted.upstream.open import CONNECTION_FAILURES, OK
 from neuronetz_twisted.upstream.pool import PoolFull
 from neuronetz_twisted.upstream.tags import details_of, listings_of, version_of
@@ -35,17 +45,12 @@ from neuronetz_twisted.vocabulary import ModelInfo
 POLL_TIMEOUT_S = 10.0
 MAX_ANSWER_BYTES = 16 * 1024 * 1024
 MAX_MODELS = 10_000
-FIRST_RETRY_S = 1.0
 DETAILS_S = 10.0
-
-
-class PollFailed(Exception):  # noqa: N818 - states what happened
-    """A backend did not answer a poll, or not as an Ollama of a version that is used."""
 
 
 @define(kw_only=True)
 class Poller:
-    """Asks one backend after another. Times are in seconds."""
+    """Asks backends what they have, and what their models are. Times are in seconds."""
 
     clock: IReactorTime
     client: OllamaClient
@@ -58,11 +63,11 @@ class Poller:
         return Timeouts(self.clock, POLL_TIMEOUT_S)
 
     async def listings(self, backend: Backend) -> Mapping[str, Mapping[str, Any]]:
-        """The models of one backend. Raises `PollFailed`."""
+        """The models of one backend. Raises `PollFailed`, `TooOld` or `UpstreamNonsense`."""
         version = version_of(await self._answer(backend, b"GET", "/api/version"))
         if version < self.min_version:
             asked = ".".join(map(str, self.min_version))
-            raise PollFailed(f"its version is older than {asked}")
+            raise TooOld(f"its version is older than {asked}")
         return listings_of(await self._answer(backend, b"GET", "/api/tags"), MAX_MODELS)
 
     async def details(self, backend: Backend, listing: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -101,7 +106,7 @@ class Poller:
 
 
 class Discovery(Service):
-    """The `Catalog` of the pipeline (seams.py)."""
+    """The `Catalog` of the pipeline (seams.py): the union of what the backends have."""
 
     name = "discovery"
     _log = Logger()
@@ -118,16 +123,28 @@ class Discovery(Service):
     ) -> None:
         self._clock = clock
         self._poller = poller
-        self._backends = backends
+        self._backends = {backend.name: backend for backend in backends}
         self._store = store
-        self._refresh_s = refresh_s
         self._ttl_s = ttl_s
+        self._complaints = Complaints()
+        self._lists = {
+            backend.name: BackendList(
+                name=backend.name,
+                clock=clock,
+                ask=partial(poller.listings, backend),
+                polled=self._polled,
+                complaints=self._complaints,
+                refresh_s=refresh_s,
+                ttl_s=ttl_s,
+            )
+            for backend in backends
+        }
+        self._kept: tuple[Sequence[ModelInfo], float] = ((), 0.0)
         self._models: dict[str, ModelInfo] = {}
         self._fresh_until: float | None = None
-        self._complaints: dict[str, str] = {}
-        self._polling: Deferred[None] | None = None
-        self._next: IDelayedCall | None = None
-        self._pause_s = FIRST_RETRY_S
+        self._joined_until = inf
+        self._is_due = False
+        self._following: Deferred[None] | None = None
 
     @property
     def fresh(self) -> bool:
@@ -136,102 +153,110 @@ class Discovery(Service):
 
     def models(self) -> Mapping[str, ModelInfo]:
         """The installed models by canonical name. Raises `ModelsUnavailable` (SPEC 6)."""
+        if self._clock.seconds() >= self._joined_until:
+            self._join()
         if not self.fresh:
             raise ModelsUnavailable(why="expired")
         return self._models
 
+    def missing(self, backend: str) -> None:
+        """Ask a backend that did not have what it had listed."""
+        self._lists[backend].look_again()
+
     def startService(self) -> None:
-        """Poll now and at every interval; sooner while a backend does not answer."""
+        """Poll every backend now and at every interval; sooner while it does not answer."""
         super().startService()
-        self.poll()
+        for each in self._lists.values():
+            each.start()
 
-    def stopService(self) -> Deferred[None] | None:
-        """Stop polling; a poll under way is cancelled."""
+    def stopService(self) -> Deferred[Any]:
+        """Stop polling; what is under way is cancelled."""
         super().stopService()
-        if self._next is not None and self._next.active():
-            self._next.cancel()
-        polling = self._polling
-        if polling is not None:
-            polling.cancel()
-        return polling
+        ends = [each.stop() for each in self._lists.values()]
+        following = self._following
+        if following is not None:
+            following.cancel()
+        return gatherResults([end for end in (*ends, following) if end is not None])
 
-    def poll(self) -> None:
-        """Ask every backend now, unless that is under way."""
-        if not self.running or self._polling is not None:
-            return
-        if self._next is not None and self._next.active():
-            self._next.cancel()
-        polling = Deferred.fromCoroutine(self._poll_safely())
-        if not polling.called:
-            self._polling = polling
+    def _polled(self) -> None:
+        """Join the lists anew, and see to what follows, unless somebody is at it."""
+        self._join()
+        self._is_due = True
+        if self._following is None:
+            following = Deferred.fromCoroutine(self._follow_safely())
+            if not following.called:
+                self._following = following
 
-    async def _poll_safely(self) -> None:
-        complete = False
+    async def _follow_safely(self) -> None:
         try:
-            complete = await self._poll()
+            while self._is_due:
+                self._is_due = False
+                await self._follow()
         except CancelledError:
             self._log.debug("a poll was cancelled")
-        except Exception:  # noqa: BLE001 - the loop's outermost wall: the next poll must come
-            self._log.failure("a poll failed")
+        except Exception:  # noqa: BLE001 - the outermost wall: the next poll must come
+            self._log.failure("what follows a poll failed")
         finally:
-            self._polling = None
-        if self.running:
-            pause_s = self._refresh_s if complete else min(self._pause_s, self._refresh_s)
-            self._pause_s = FIRST_RETRY_S if complete else 2 * pause_s
-            self._next = self._clock.callLater(pause_s, self.poll)
+            self._following = None
 
-    async def _poll(self) -> bool:
-        """Ask all backends; whether all have answered."""
-        seen: dict[str, list[Backend]] = {}
+    async def _follow(self) -> None:
+        """Ask for details and keep the list; or find a kept one, where no backend answers."""
+        if not any(each.answers for each in self._lists.values()):
+            await self._load()
+            return
+        self._poller.forget_all_but(
+            {model.listing.get("digest", "") for model in self._models.values()}
+        )
+        await self._fill_in()
+        await self._save()
+
+    def _join(self) -> None:
+        """Make one list of those that may be believed; without any, of what was kept."""
+        now = self._clock.seconds()
+        found = {name: each.listings(now) for name, each in self._lists.items()}
+        fresh = {name: each for name, each in found.items() if each is not None}
+        if fresh:
+            self._set(self._union(fresh), max(until for _, until in fresh.values()))
+            self._joined_until = min(until for _, until in fresh.values())
+        else:
+            self._set(*self._kept)
+            self._joined_until = inf
+
+    def _union(self, fresh: Mapping[str, tuple[Listings, float]]) -> Sequence[ModelInfo]:
+        seen: dict[str, list[str]] = {}
         listings: dict[str, Mapping[str, Any]] = {}
-        answered = 0
-        for backend in self._backends:
-            try:
-                found = await self._poller.listings(backend)
-            except (PollFailed, UpstreamNonsense) as error:
-                self._complain(backend.name, str(error))
-                continue
-            self._complain(backend.name, "")
-            answered += 1
+        for backend, (found, _) in fresh.items():
             for name, listing in found.items():
                 listings.setdefault(name, listing)
                 seen.setdefault(name, []).append(backend)
-        if not answered:
-            await self._load()
-            return False
-        self._poller.forget_all_but({listing.get("digest", "") for listing in listings.values()})
-        known = [self._model(name, listings[name], seen[name]) for name in listings]
-        self._set(known, self._ttl_s)
-        await self._fill_in(seen)
-        await self._save()
-        return answered == len(self._backends)
+        return [
+            ModelInfo(
+                name=name,
+                listing=listing,
+                details=self._poller.known_details(listing),
+                backends=tuple(seen[name]),
+            )
+            for name, listing in listings.items()
+        ]
 
-    def _model(
-        self, name: str, listing: Mapping[str, Any], backends: Sequence[Backend]
-    ) -> ModelInfo:
-        return ModelInfo(
-            name=name,
-            listing=listing,
-            details=self._poller.known_details(listing),
-            backends=tuple(backend.name for backend in backends),
-        )
-
-    async def _fill_in(self, seen: Mapping[str, Sequence[Backend]]) -> None:
+    async def _fill_in(self) -> None:
         """Ask for the details that are not known yet, for a while; the rest wait for a next poll.
 
         The models can be used meanwhile: details are only for those who look at them.
         """
         give_up = self._clock.seconds() + DETAILS_S
         for name, model in list(self._models.items()):
-            if model.details or self._clock.seconds() > give_up:
+            there = [each for each in model.backends if self._lists[each].answers]
+            if model.details or not there or self._clock.seconds() > give_up:
                 continue
             try:
-                details = await self._poller.details(seen[name][0], model.listing)
+                details = await self._poller.details(self._backends[there[0]], model.listing)
             except (PollFailed, UpstreamNonsense) as error:
-                self._complain(f"details of {name}", str(error))
+                self._complaints.tell(f"details of {name}", str(error))
             else:
-                self._complain(f"details of {name}", "")
-                self._models[name] = evolve(model, details=details)
+                self._complaints.tell(f"details of {name}", "")
+                if self._models.get(name) is model:
+                    self._models[name] = evolve(model, details=details)
 
     async def _save(self) -> None:
         try:
@@ -246,20 +271,13 @@ class Discovery(Service):
             kept = await self._store.load()
         except RedisUnavailable:
             return
-        known = {backend.name for backend in self._backends}
-        if kept is not None and all(known.issuperset(model.backends) for model in kept[0]):
-            self._set(*kept)
+        if kept is None:
+            return
+        models, ttl_s = kept
+        if all(self._lists.keys() >= set(model.backends) for model in models):
+            self._kept = (models, self._clock.seconds() + ttl_s)
+            self._join()
 
-    def _set(self, models: Sequence[ModelInfo], ttl_s: float) -> None:
+    def _set(self, models: Sequence[ModelInfo], until: float) -> None:
         self._models = {model.name: model for model in models}
-        self._fresh_until = self._clock.seconds() + ttl_s
-
-    def _complain(self, what: str, complaint: str) -> None:
-        """Log once per change, not once per poll."""
-        before = self._complaints.pop(what, "")
-        if complaint:
-            self._complaints[what] = complaint
-        if complaint and complaint != before:
-            self._log.error("no answer of {backend}: {reason}", backend=what, reason=complaint)
-        elif before and not complaint:
-            self._log.info("{backend} answers again", backend=what)
+        self._fresh_until = until

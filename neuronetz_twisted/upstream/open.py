@@ -60,8 +60,8 @@ class Backends:
     """The `Upstream` of the pipeline, over the backends by their names.
 
     `read_timeout_s` bounds the wait for the first frame, from when the request goes out; the wait
-    for a place and for a connection are the client's own. `model_missing` is called when a backend
-    no longer has a model that discovery saw. An answer in one object has at most `max_whole_bytes`.
+    for a place and for a connection are the client's own. `model_missing` is told a backend that
+    does not have what discovery saw there. An answer in one object has at most `max_whole_bytes`.
     """
 
     clock: IReactorTime
@@ -69,7 +69,7 @@ class Backends:
     hosts: Mapping[str, Host]
     read_timeout_s: float
     max_whole_bytes: int
-    model_missing: Callable[[], object]
+    model_missing: Callable[[str], object]
     pinned: PinnedOptions = NOTHING_PINNED
     timeouts: Timeouts = field(init=False)
 
@@ -155,7 +155,7 @@ class _Attempt:
         host, clock = self._host, self._owner.clock
         health, trial = host.health, host.health.begin(clock.seconds())
         self._trial, self._queued = trial, not host.room.is_free
-        host.waiting.add(self)
+        host.waiting[self] = None
         try:
             stream = await self._first_frame()
         except (UpstreamFailed, UpstreamTimeout) as refusal:
@@ -172,7 +172,7 @@ class _Attempt:
             health.ended(trial=trial)
             raise
         finally:
-            host.waiting.discard(self)
+            del host.waiting[self]
         health.answered()
         return stream
 
@@ -236,7 +236,7 @@ class _Attempt:
         if is_our_fault(response.code):
             _log.critical("backend {backend} refuses our token", backend=self._host.backend.name)
         if response.code == NOT_FOUND:
-            self._owner.model_missing()
+            self._owner.model_missing(self._host.backend.name)
         return refusal_of(response.code, body)
 
     def _stream_of(self, response: IResponse) -> LineStream:

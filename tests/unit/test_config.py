@@ -116,6 +116,29 @@ class LoadTests(ConfigTestCase):
         )
         self.assertNotIn(CANARY, repr(settings))
 
+    def test_backends(self) -> None:
+        """Several hosts and their options; a fault has no token, and all are told in one line."""
+        token = f'[{{"name":"a","url":"http://a","token":"{CANARY}"}}]'
+        settings = self.settings(OLLAMA_BACKENDS=token, OLLAMA_PINNED_OPTIONS='{"*":{"seed":1}}')
+        assert settings.ollama_backends is not None
+        self.assertEqual([entry.name for entry in settings.ollama_backends], ["a"])
+        self.assertNotIn(CANARY, repr(settings))
+        faults = self.faults(
+            DATABASE_URL=URL,
+            OLLAMA_BACKENDS=token.replace("http:", "ftp:").replace('"a"', '""'),
+            OLLAMA_PINNED_OPTIONS='{"*":{"seed":"x"}}',
+        )
+        self.assertEqual(len(faults), 2)
+        self.assertIn("backend 1: name must", faults[0])
+        self.assertIn("; backend 1: url must", faults[0])
+        self.assertNotIn(CANARY, "".join(faults))
+        self.assertEqual(faults[1], "OLLAMA_PINNED_OPTIONS: *: seed must be a whole number")
+
+    def test_backends_from_a_file(self) -> None:
+        """As any text may be."""
+        path = self.file("backends", '[{"name":"a","url":"http://a"}]\n')
+        self.assertEqual(len(self.settings(OLLAMA_BACKENDS_FILE=path).ollama_backends or ()), 1)
+
 
 class DotenvTests(ConfigTestCase):
     def test_read_and_outranked(self) -> None:

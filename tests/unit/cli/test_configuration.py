@@ -50,6 +50,16 @@ class ConfigTests(SynchronousTestCase):
         self.assertEqual(found["HIDE_TIMINGS"]["value"], "false")
         self.assertIsNone(found["GATEWAY_ENDPOINT"]["value"])
 
+    def test_backends(self) -> None:
+        """Backends have tokens, so nothing of them is shown; what is pinned is no secret."""
+        found = self.settings(
+            DATABASE_URL="embedded:",
+            OLLAMA_BACKENDS=f'[{{"name":"a","url":"http://a","token":"{CANARY}"}}]',
+            OLLAMA_PINNED_OPTIONS='{"*": {"num_ctx": 8192}}',
+        )
+        self.assertEqual(found["OLLAMA_BACKENDS"]["value"], "***")
+        self.assertEqual(found["OLLAMA_PINNED_OPTIONS"]["value"], '{"*":{"num_ctx":8192}}')
+
     def test_origins(self) -> None:
         """Each value tells where it comes from."""
         secret = Path(self.mktemp())

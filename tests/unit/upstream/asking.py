@@ -31,7 +31,7 @@ class BackendsTestCase(SynchronousTestCase):
         """Nothing is asked yet."""
         self.clock = Clock()
         self.agent = ScriptedAgent()
-        self.missing = 0
+        self.missing: list[str] = []
         self.asking = RecordingOpening()
         self.rooms = {name: ScriptedRoom() for name in "abc"}
         self.hosts = {
@@ -52,9 +52,9 @@ class BackendsTestCase(SynchronousTestCase):
         }
         return Backends(**{**parts, **changes})
 
-    def model_missing(self) -> None:
-        """Count."""
-        self.missing += 1
+    def model_missing(self, backend: str) -> None:
+        """Keep the name."""
+        self.missing.append(backend)
 
     def open(self, *names: str, **request: Any) -> "Deferred[LineStream]":
         """Begin to open a stream on backends."""

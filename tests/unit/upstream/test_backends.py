@@ -3,7 +3,8 @@
 from attrs import evolve
 from twisted.trial.unittest import SynchronousTestCase
 
-from neuronetz_twisted.upstream.backends import backends_of
+from neuronetz_twisted.backend_list import BackendEntry
+from neuronetz_twisted.upstream.backends import backends_of, entries_of
 from tests.unit.settings import SETTINGS
 
 
@@ -28,3 +29,20 @@ class BackendsTests(SynchronousTestCase):
                 (backend,) = backends_of(settings)
                 self.assertEqual(backend.token_header, (b"X-Token", value))
                 self.assertNotIn("canary", repr(backend))
+
+    def test_several(self) -> None:
+        """OLLAMA_BACKENDS names all of them; slots that are not said are those of the settings."""
+        entries = (
+            BackendEntry(name="a", url="http://a", token="canary", header="X-Key", scheme=""),
+            BackendEntry(name="b", url="http://b", slots=3),
+        )
+        settings = evolve(
+            SETTINGS,
+            ollama_backends=entries,
+            ollama_auth_token="other",
+            ollama_max_connections=7,
+        )
+        a, b = backends_of(settings)
+        self.assertEqual((a.name, a.slots, a.token_header), ("a", 7, (b"X-Key", b"canary")))
+        self.assertEqual((b.name, b.slots, b.token_header), ("b", 3, None))
+        self.assertEqual(entries_of(settings), entries)

@@ -19,11 +19,11 @@ from neuronetz_twisted.upstream.agent import OllamaClient
 from neuronetz_twisted.upstream.backends import Backend
 from neuronetz_twisted.upstream.discovery import (
     DETAILS_S,
-    FIRST_RETRY_S,
     POLL_TIMEOUT_S,
     Discovery,
     Poller,
 )
+from neuronetz_twisted.upstream.listing import FIRST_RETRY_S
 from neuronetz_twisted.vocabulary import ModelInfo
 
 REFRESH_S = 60.0
@@ -115,8 +115,14 @@ class DiscoveryTestCase(SynchronousTestCase):
         if not self.discovery.running:
             self.discovery.startService()
         else:
-            self.discovery.poll()
+            self.clock.advance(FIRST_RETRY_S)
+            self.look_again()
         self.answer_all()
+
+    def look_again(self) -> None:
+        """Ask all hosts before their time."""
+        for name in self.hosts:
+            self.discovery.missing(name)
 
     def waits(self) -> list[float]:
         """The seconds until each call that is due."""
@@ -168,6 +174,26 @@ class ListTests(DiscoveryTestCase):
         self.poll()
         self.assertEqual(self.names(), {"qwen3:8b": ("b",)})
 
+    def test_a_host_that_is_away_for_a_while(self) -> None:
+        """What it had is kept for its time to live from its last answer, beside the others."""
+        self.poll()
+        self.hosts["a"].down = True
+        self.clock.advance(REFRESH_S)
+        self.answer_all()
+        self.assertEqual(self.names()["llama3:latest"], ("a",))
+        self.clock.advance(TTL_S - REFRESH_S - 0.5)
+        self.answer_all()
+        self.assertEqual(self.names()["qwen3:8b"], ("a", "b"))
+        self.clock.advance(0.5)
+        self.assertEqual(self.names(), {"qwen3:8b": ("b",)})
+
+    def test_a_host_that_is_too_old_by_now(self) -> None:
+        """That is an answer, and what it had is not used any more."""
+        self.poll()
+        self.hosts["a"].version = "0.17.0"
+        self.poll()
+        self.assertEqual(self.names(), {"qwen3:8b": ("b",)})
+
     def test_a_model_that_is_gone(self) -> None:
         """The next poll forgets it."""
         self.poll()
@@ -199,13 +225,14 @@ class HostTests(DiscoveryTestCase):
         self.assertIn("llama3:latest", self.names())
 
     def test_silent_host(self) -> None:
-        """A host that does not answer is given up, and the next one asked."""
+        """A host that does not answer is given up; no other waits for that."""
         self.discovery.startService()
-        self.agent.asked.clear()
-        self.clock.advance(POLL_TIMEOUT_S)
+        self.agent.asked.pop(0)
         self.answer_all()
         self.assertEqual(self.names(), {"qwen3:8b": ("b",)})
-        self.assertEqual(self.waits(), [FIRST_RETRY_S])
+        self.assertEqual(self.waits(), [POLL_TIMEOUT_S, REFRESH_S])
+        self.clock.advance(POLL_TIMEOUT_S)
+        self.assertEqual(self.waits(), [FIRST_RETRY_S, REFRESH_S - POLL_TIMEOUT_S])
 
     def test_details_once_per_digest(self) -> None:
         """A model's details are asked again only where its digest has changed."""
@@ -259,7 +286,8 @@ class DetailsTests(DiscoveryTestCase):
         """A model that was seen has its details in the new list at once."""
         self.poll()
         self.hosts["a"].models.insert(0, {"name": "new", "digest": "d9"})
-        self.discovery.poll()
+        self.clock.advance(FIRST_RETRY_S)
+        self.look_again()
         self.answer_list()
         self.assertIn("capabilities", self.discovery.models()["llama3:latest"].details)
         self.answer_all()
@@ -267,6 +295,8 @@ class DetailsTests(DiscoveryTestCase):
     def test_a_host_that_is_slow_with_details(self) -> None:
         """It is asked for a while only; what is missing is asked for at a later poll."""
         self.hosts["a"].models = [{"name": f"m{n}", "digest": f"e{n}"} for n in range(9)]
+        del self.hosts["b"]
+        self.discovery = self.made("a")
         self.discovery.startService()
         for _ in range(3):
             self.answer_list()
@@ -275,8 +305,8 @@ class DetailsTests(DiscoveryTestCase):
             self.hosts["a"].answer(asked)
         self.assertEqual(self.hosts["a"].shown, ["m0", "m1", "m2"])
         self.assertEqual(self.agent.asked, [])
-        self.assertEqual(len(self.names()), 10)
-        self.assertEqual(self.waits(), [REFRESH_S])
+        self.assertEqual(len(self.names()), 9)
+        self.assertEqual(self.waits(), [REFRESH_S - 3 * (DETAILS_S / 2 - 1)])
         self.poll()
         self.assertEqual(self.hosts["a"].shown.count("m0"), 1)
         self.assertTrue(all(model.details for model in self.discovery.models().values()))
@@ -348,64 +378,92 @@ class ServiceTests(DiscoveryTestCase):
     def test_interval(self) -> None:
         """Polls come at once and at each interval; a slow one is not doubled."""
         self.discovery.startService()
-        self.assertEqual(len(self.agent.asked), 1)
-        self.discovery.poll()
-        self.assertEqual(len(self.agent.asked), 1)
+        self.assertEqual(len(self.agent.asked), 2)
+        self.clock.advance(2 * FIRST_RETRY_S)
+        self.look_again()
+        self.assertEqual(len(self.agent.asked), 2)
         self.answer_all()
         self.clock.advance(REFRESH_S - 1)
         self.assertEqual(self.agent.asked, [])
         self.clock.advance(1)
-        self.assertEqual(len(self.agent.asked), 1)
+        self.assertEqual(len(self.agent.asked), 2)
         self.answer_all()
 
     def test_sooner_while_a_host_does_not_answer(self) -> None:
         """After 1, 2, 4 … seconds, up to the interval; from the beginning at the next failure."""
+        self.hosts["a"].down = True
+        del self.hosts["b"]
+        self.discovery = self.made("a")
         self.discovery.startService()
-        self.hosts["b"].down = True
         for _ in range(2):
             self.answer_all()
             for wait in (1, 2, 4, 8, 16, 32, REFRESH_S, REFRESH_S):
                 self.assertEqual(self.waits(), [wait])
                 self.clock.advance(wait)
                 self.answer_all()
-            self.hosts["b"].down = False
+            self.hosts["a"].down = False
             self.clock.advance(REFRESH_S)
             self.answer_all()
             self.assertEqual(self.waits(), [REFRESH_S])
-            self.hosts["b"].down = True
+            self.hosts["a"].down = True
             self.clock.advance(REFRESH_S)
 
     def test_a_poll_between_takes_the_place_of_the_next(self) -> None:
-        """A model that is missing is looked for at once; the interval begins anew."""
+        """A model that is missing is looked for at once, there; the interval begins anew."""
         self.discovery.startService()
         self.answer_all()
-        self.clock.advance(1)
-        self.discovery.poll()
+        self.clock.advance(FIRST_RETRY_S)
+        self.discovery.missing("a")
+        self.assertEqual([asked.url for asked in self.agent.asked], [b"http://a/api/version"])
         self.answer_all()
-        self.assertEqual(self.waits(), [REFRESH_S])
+        self.assertEqual(self.waits(), [REFRESH_S - FIRST_RETRY_S, REFRESH_S])
+
+    def test_not_again_and_again(self) -> None:
+        """However many calls miss a model, a host is asked once a second."""
+        self.discovery.startService()
+        self.answer_all()
+        for _ in range(3):
+            self.look_again()
+        self.assertEqual(self.agent.asked, [])
+        self.clock.advance(FIRST_RETRY_S)
+        for _ in range(3):
+            self.look_again()
+        self.assertEqual(len(self.agent.asked), 2)
 
     def test_not_while_it_is_stopped(self) -> None:
         """Neither before the start nor after the end."""
-        self.discovery.poll()
+        self.look_again()
         self.discovery.startService()
         self.answer_all()
         self.discovery.stopService()
-        self.discovery.poll()
+        self.clock.advance(FIRST_RETRY_S)
+        self.look_again()
         self.assertEqual((self.agent.asked, self.waits()), ([], []))
 
     def test_stop_while_polling(self) -> None:
         """A poll under way is cancelled; nothing is left behind."""
         self.discovery.startService()
-        asked = self.agent.asked[0]
-        self.successResultOf(self.discovery.stopService())  # type: ignore[arg-type]
-        self.assertTrue(asked.cancelled)
+        asked = list(self.agent.asked)
+        self.successResultOf(self.discovery.stopService())
+        self.assertEqual([each.cancelled for each in asked], [True, True])
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def test_stop_between_polls(self) -> None:
         """So is the wait for the next one."""
         self.discovery.startService()
         self.answer_all()
-        self.assertIsNone(self.discovery.stopService())
+        self.successResultOf(self.discovery.stopService())
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_stop_while_details_are_asked(self) -> None:
+        """So is the question for details."""
+        self.discovery.startService()
+        while not self.agent.asked[0].url.endswith(b"/api/show"):
+            asked = self.agent.asked.pop(0)
+            self.hosts[asked.url.decode()[7]].answer(asked)
+        show = self.agent.asked[0]
+        self.successResultOf(self.discovery.stopService())
+        self.assertTrue(show.cancelled)
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def test_a_bug_does_not_end_the_polls(self) -> None:
@@ -421,4 +479,13 @@ class ServiceTests(DiscoveryTestCase):
         self.answer_all()
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
         self.clock.advance(REFRESH_S)
-        self.assertEqual(len(self.agent.asked), 1)
+        self.answer_all()
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 2)
+
+    def test_nor_does_one_in_a_list(self) -> None:
+        """The same holds for what comes before."""
+        self.patch(Poller, "listings", lambda *_: 1 // 0)
+        self.discovery = self.made("a", "b")
+        self.discovery.startService()
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 2)
+        self.assertEqual(self.waits(), [FIRST_RETRY_S] * 2)

@@ -102,7 +102,7 @@ class FailureTests(BackendsTestCase):
                 opening = self.open()
                 self.last.respond(status, b'{"error":"canary"}')
                 self.assertNotIn("canary", str(self.refused(opening, kind, why)))
-                self.assertEqual(self.missing, int(status == 404))
+                self.assertEqual(self.missing, ["a"] * (status == 404))
 
     def test_own_token_refused(self) -> None:
         """A host that refuses our token is an alarm for the operator."""
@@ -179,7 +179,7 @@ class FailureTests(BackendsTestCase):
                     self.assertEqual(response.transport.aborted, len(body) > MAX_ERROR_BYTES)
                     response.lose()
                     self.refused(opening, kind, why)
-                    self.assertEqual(self.missing, int(status == 404))
+                    self.assertEqual(self.missing, ["a"] * (status == 404))
 
     def test_no_place(self) -> None:
         """A request that gets no place is told that the host is busy; no other host is asked."""
@@ -270,7 +270,7 @@ class OwnAgentTests(SynchronousTestCase):
             },
             read_timeout_s=READ_S,
             max_whole_bytes=MAX_WHOLE_BYTES,
-            model_missing=lambda: None,
+            model_missing=lambda _: None,
         )
         for host in self.backends.hosts.values():
             self.agent.pools[host.backend.name].look = host.look
