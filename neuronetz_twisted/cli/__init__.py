@@ -8,7 +8,8 @@ import click
 
 from neuronetz_twisted import PROGRAM, __version__
 from neuronetz_twisted.cli.audit import audit
-from neuronetz_twisted.cli.backends import probe_ollama
+from neuronetz_twisted.cli.backend_changes import add_backend, remove_backend
+from neuronetz_twisted.cli.backends import list_backends, probe_ollama
 from neuronetz_twisted.cli.configuration import config
 from neuronetz_twisted.cli.database import migrate
 from neuronetz_twisted.cli.demo import run_demo
@@ -62,6 +63,9 @@ for command in (
     audit,
     show_usage,
     probe_ollama,
+    list_backends,
+    add_backend,
+    remove_backend,
     migrate,
     config,
     run_gateway,

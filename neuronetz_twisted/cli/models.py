@@ -6,9 +6,9 @@ from typing import Any, Literal
 import click
 from sqlalchemy import Connection
 
-from neuronetz_twisted.cli.backends import probe, too_old
+from neuronetz_twisted.cli.backends import installed
 from neuronetz_twisted.cli.options import INHERIT, existing, json_option, key_reference, model_names
-from neuronetz_twisted.cli.output import Columns, Fault, Record, note, show_all, show_one
+from neuronetz_twisted.cli.output import Columns, Record, note, show_all, show_one
 from neuronetz_twisted.cli.records import find_key, find_tenant
 from neuronetz_twisted.cli.session import database, loaded
 from neuronetz_twisted.model_names import canonical_name
@@ -23,6 +23,7 @@ _COLUMNS: Columns = {
     "quantization": lambda model: model["details"].get("quantization_level"),
     "bytes": lambda model: model["size"],
     "modified": lambda model: model["modified_at"],
+    "backends": lambda model: model["backends"],
 }
 
 
@@ -80,26 +81,23 @@ def set_models(  # noqa: PLR0913 - one for each option
 @click.option("--tenant", callback=existing, help="Only those that this tenant may use.")
 @json_option
 def list_models(*, tenant: str | None, as_json: bool) -> None:
-    """Show the models that the gateway would find at OLLAMA_BASE_URL."""
+    """Show the models that the gateway would find at its model hosts."""
     settings = loaded().settings
     owner = None
     if tenant is not None:
         with database(settings) as operator:
             owner = operator.run(lambda connection: find_tenant(connection, tenant))
-    found = probe(settings)
-    complaint = too_old(found, settings)
-    if complaint is not None:
-        raise Fault(complaint)
-    names = set(found.models)
+    found = installed(settings)
+    names = set(found)
     if owner is not None and not owner.allow_all_models:
         names &= _names_of(owner)
     show_all(
-        [_model_record(name, found.models[name]) for name in sorted(names)],
+        [_model_record(name, found[name]) for name in sorted(names)],
         _COLUMNS,
         as_json=as_json,
     )
     if owner is not None:
-        _tell_of(owner, set(found.models))
+        _tell_of(owner, set(found))
 
 
 def _changes(
@@ -150,6 +148,7 @@ def _model_record(name: str, listing: Mapping[str, Any]) -> Record:
         "digest": listing.get("digest"),
         "modified_at": listing.get("modified_at"),
         "details": listing.get("details", {}),
+        "backends": listing["backends"],
     }
 
 

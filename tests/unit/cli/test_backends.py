@@ -1,6 +1,7 @@
 import json
 import socket
 
+from click.testing import Result
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.command_line import command, json_of
@@ -32,14 +33,16 @@ class ProbeTests(SynchronousTestCase):
     def test_a_good_host(self) -> None:
         """Version, latency and the models that can be used, with status 0."""
         url = ollama(self)
-        record = json_of(
+        (record,) = json_of(
             command("probe-ollama", "--json", DATABASE_URL="embedded:", OLLAMA_BASE_URL=url)
         )
         self.assertGreater(record.pop("latency_ms"), 0)
         self.assertEqual(
             record,
             {
+                "name": "default",
                 "url": url,
+                "fault": None,
                 "usable": True,
                 "version": "0.18.0",
                 "min_version": "0.17.1",
@@ -62,7 +65,9 @@ class ProbeTests(SynchronousTestCase):
             OLLAMA_BASE_URL=ollama(self, "0.9.10"),
         )
         self.assertEqual(result.exit_code, 1)
-        self.assertFalse(json.loads(result.stdout)["usable"])
+        (record,) = json.loads(result.stdout)
+        self.assertFalse(record["usable"])
+        self.assertEqual(record["version"], "0.9.10")
         self.assertIn("0.9.10", result.stderr)
         self.assertIn("older than 0.17.1", result.stderr)
         self.assertEqual(result.stderr.count("\n"), 1)
@@ -102,6 +107,70 @@ class ProbeTests(SynchronousTestCase):
             self.assertRegex(result.stdout, r"usable +no")
 
 
+class SeveralTests(SynchronousTestCase):
+    """Three hosts: a good one, one that is away, one that is too old."""
+
+    def setUp(self) -> None:
+        """They are named in OLLAMA_BACKENDS."""
+        self.good, self.old = ollama(self), ollama(self, "0.17.0")
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            self.away = f"http://127.0.0.1:{server.getsockname()[1]}"
+        self.backends = [
+            {"name": "good", "url": self.good, "token": "canary-token", "slots": 3},
+            {"name": "away", "url": self.away, "header": "X-Key"},
+            {"name": "old", "url": self.old},
+        ]
+
+    def ask(self, *words: str) -> Result:
+        """Give a command."""
+        told = json.dumps(self.backends)
+        return command(*words, DATABASE_URL="embedded:", OLLAMA_BACKENDS=told)
+
+    def test_list(self) -> None:
+        """All of them in order, as they are configured; no token is shown."""
+        result = self.ask("list-backends", "--json")
+        records = json_of(result)
+        self.assertEqual([record["name"] for record in records], ["good", "away", "old"])
+        self.assertEqual([record["slots"] for record in records], [3, 64, 64])
+        self.assertEqual([record["token"] for record in records], ["***", None, None])
+        self.assertEqual(records[1]["header"], "X-Key")
+        self.assertNotIn("canary", result.output)
+        shown = self.ask("list-backends").stdout
+        self.assertRegex(shown, r"good +http\S+ +\*\*\* +Authorization +3")
+
+    def test_list_and_ask(self) -> None:
+        """With --probe each says how it is; that one is away is no failure of the command."""
+        records = json_of(self.ask("list-backends", "--probe", "--json"))
+        self.assertEqual([record["usable"] for record in records], [True, False, False])
+        self.assertEqual(records[0]["models"], ["llama3.2:latest", "qwen3:8b"])
+        self.assertIn("does not answer", records[1]["fault"])
+        self.assertEqual(records[2]["version"], "0.17.0")
+        shown = self.ask("list-backends", "--probe").stdout
+        self.assertRegex(shown, r"good .* 0\.18\.0 +[0-9.]+ ms +2 +-")
+        self.assertRegex(shown, r"away .* - +- +0 +http")
+
+    def test_probe(self) -> None:
+        """Every host is told of; the status says that not all can be used, and why."""
+        result = self.ask("probe-ollama", "--json")
+        self.assertEqual(result.exit_code, 1)
+        records = json.loads(result.stdout)
+        self.assertEqual([record["usable"] for record in records], [True, False, False])
+        self.assertIn("does not answer", result.stderr)
+        self.assertIn("older than", result.stderr)
+
+    def test_models(self) -> None:
+        """Those of the hosts that can be used, with a note on the others."""
+        result = self.ask("list-models", "--json")
+        self.assertEqual([model["backends"] for model in json_of(result)], [["good"], ["good"]])
+        self.assertEqual(result.stderr.count("note: "), 2)
+
+    def test_models_of_none(self) -> None:
+        """Where no host can be used that is a failure."""
+        del self.backends[0]
+        result = self.ask("list-models", "--json")
+        self.assertEqual((result.exit_code, result.stdout), (1, ""))
+
+
 class ListModelsTests(SynchronousTestCase):
     def test_what_discovery_would_find(self) -> None:
         """The models of the host by canonical name, without those that run elsewhere."""
@@ -114,7 +183,7 @@ class ListModelsTests(SynchronousTestCase):
     def test_a_table_for_a_person(self) -> None:
         """What is not known of a model is a dash."""
         result = command("list-models", DATABASE_URL="embedded:", OLLAMA_BASE_URL=ollama(self))
-        self.assertRegex(result.stdout, r"qwen3:8b +8B +- +5 +-")
+        self.assertRegex(result.stdout, r"qwen3:8b +8B +- +5 +- +default")
 
     def test_an_old_host_has_none(self) -> None:
         """Discovery takes nothing from an Ollama that is too old, and neither do we."""
