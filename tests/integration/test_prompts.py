@@ -27,6 +27,11 @@ if TYPE_CHECKING:
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 CANARY = "canary-in-the-coal-mine"
+
+LATER = timedelta(minutes=1)
+"""Longer than PostgreSQL takes to say its time: what is said within that time behind an erasure
+counts as said before it, so that a wrong clock never keeps what was to go."""
+
 TABLES = (
     "SELECT relname FROM pg_class WHERE relnamespace = 'gateway'::regnamespace AND relkind = 'r'"
 )
@@ -246,6 +251,10 @@ class WriteTests(PromptCase):
 
 
 class EraseTests(PromptCase):
+    def said_later(self) -> PromptText:
+        """What was said so long behind an erasure that it is certainly kept."""
+        return self.text(started_at=self.now() + LATER)
+
     def erase(self, tenant: str = "acme") -> Any:
         """Erase, as a program does."""
         return json_of(self.do("erase", "--tenant", tenant, "--yes", "--json"))
@@ -263,7 +272,7 @@ class EraseTests(PromptCase):
         )
         self.not_shown(text, "its data key was destroyed")
         self.shown(theirs)
-        again = self.text()
+        again = self.said_later()
         self.assertEqual(self.write(again), 0)
         self.shown(again)
         self.not_shown(text, "its data key was destroyed")
@@ -272,7 +281,7 @@ class EraseTests(PromptCase):
         """A text that waited in a gateway meanwhile is not kept behind the erasure."""
         before = self.text()
         self.assertEqual(self.erase()["data_keys"], 0)
-        after = self.text()
+        after = self.said_later()
         self.assertEqual(self.write(before, after), 1)
         self.shown(after)
         self.not_shown(before, "nothing is kept")
@@ -282,16 +291,25 @@ class EraseTests(PromptCase):
         """However wrong a gateway's clock is, what was said before is not kept, and goes."""
         for ahead in (timedelta(hours=1), timedelta(hours=-1)):
             self.ahead = ahead
-            written, waiting = self.text(), self.text()
+            written, waiting = self.said_later(), self.text()
             self.write(written)
             self.assertEqual(self.destroy(), 1)
-            after = self.text()
+            after = self.said_later()
             self.assertEqual(self.write(waiting, after), 1)
             self.assertEqual(self.delete(), 1)
             self.not_shown(waiting, "nothing is kept")
             self.not_shown(written, "nothing is kept")
             self.shown(after)
             self.assertEqual(self.erase(), {"tenant": "acme", "data_keys": 1, "texts": 1})
+
+    def test_a_slow_way_to_the_database(self) -> None:
+        """The longer the question for its clock takes, the older texts are taken for."""
+        self.destroy()
+        at_once, later = self.text(), self.said_later()
+        self.ahead = LATER / 2
+        self.assertEqual(self.write(at_once, later), 1)
+        self.not_shown(at_once, "nothing is kept")
+        self.shown(later)
 
     def test_said_while_the_erasure_waits(self) -> None:
         """What is said while an erasure waits for those who write is said before it."""
@@ -309,7 +327,7 @@ class EraseTests(PromptCase):
     def test_twice(self) -> None:
         """To erase again erases what came since."""
         self.erase()
-        self.write(self.text(), self.text())
+        self.write(self.said_later(), self.said_later())
         self.assertEqual(self.erase(), {"tenant": "acme", "data_keys": 1, "texts": 2})
         self.assertEqual(self.erase(), {"tenant": "acme", "data_keys": 0, "texts": 0})
 
