@@ -122,13 +122,11 @@ class Crowd:
 
     def wait(self, within_s: float = 20.0) -> list[Exchange]:
         """All exchanges, once each has ended; fails when one has not in time."""
-        give_up = time.monotonic() + within_s
-        while self.running():
-            if time.monotonic() > give_up:
-                raise AssertionError(f"{len(self.running())} calls have not ended")
-            if self._trouble is not None:
-                raise self._trouble
-            time.sleep(_STEP_S)
+        self._thread.join(within_s)
+        if self._trouble is not None:
+            raise self._trouble
+        if self.running():
+            raise AssertionError(f"{len(self.running())} calls have not ended")
         return self.calls
 
     def running(self) -> list[Exchange]:

@@ -12,6 +12,7 @@ from attrs import frozen
 from neuronetz_twisted.admission.credentials import _checksum, new_key, parse_key
 from tests.gateway import Stack
 from tests.http_client import Answer, ask, burst, request_bytes
+from tests.processes import eventually
 
 COUNT = 500
 MOST_GROWTH = 200_000_000
@@ -80,12 +81,13 @@ def flood(stack: Stack, argon2: dict[str, int], *, addresses: int) -> Flood:
 def _note_entry(let_in: list[float], stack: Stack, key: str, address: int) -> None:
     """Ask with a cold valid key, again and again, until it is let in."""
     began = time.monotonic()
-    while time.monotonic() < began + _LET_IN_S:
+
+    def is_let_in() -> bool:
         answer = ask(stack.port, "GET", "/api/tags", key=key, headers=_from(address))
-        if answer.status == 200:
-            let_in.append(time.monotonic() - began)
-            return
-        time.sleep(_BREATH_S)
+        return answer.status == 200
+
+    eventually(is_let_in, _LET_IN_S)
+    let_in.append(time.monotonic() - began)
 
 
 def _from(address: int) -> dict[str, str]:

@@ -25,6 +25,9 @@ from tests.processes import eventually
 
 STEPPED = Path(__file__).parent / "stepped"
 
+_BREATH_S = 0.5
+"""Between two questions; more of them would prove no more, and load the machine."""
+
 
 @define(eq=False)
 class SteppedClock:
@@ -72,7 +75,8 @@ def step_clock(case: SynchronousTestCase, house: LimitsHouse, seconds: float, fo
         case.assertTrue(abs(_lead(refused[-1]) - seconds) < 60, f"{_lead(refused[-1])} s")
         while stream.ended_at is None and time.monotonic() < stream.began + for_s - 1:
             refused += [house.greet(held, stack) for stack in house.stacks]
-            time.sleep(0.5)
+            # Time is what is held here: the stream's, in which its slot must not become free.
+            time.sleep(_BREATH_S)
         case.assertEqual({answer.status for answer in refused}, {429})
         crowd.wait(for_s + 5)
     case.assertEqual((stream.frames, stream.is_whole), (int(for_s * 10), True))

@@ -58,6 +58,7 @@ def keep_slot(case: SynchronousTestCase, house: LimitsHouse, for_s: float) -> No
                 answer = house.greet(key, stack)
                 case.assertEqual((answer.status, answer.json()["limit"]), (429, "concurrency"))
                 asked += 1
+            # Time is what is held here: the lease of the slot has to end and be renewed.
             time.sleep(1)
         (stream,) = crowd.wait(for_s)
         tell(f"a stream of {stream.frames} frames in {for_s:.0f} s kept its slot; {asked} refused")

@@ -186,7 +186,8 @@ def hold_rest(case: SynchronousTestCase, house: LimitsHouse, key: str, budget: i
         hold_refusals(
             case, [call for call in crowd.calls if call.status != 200], "budget_exhausted", "total"
         )
-        time.sleep(_PAUSE_S)
+        # What an answer did not use of its lease is there for the next wave.
+        eventually(lambda: not house.running(key), FLUSHED_S)
     # Prompts are estimated with a little more than they have, so a few tokens may stay.
     eventually(lambda: house.ledger(key) >= budget - 50)
     eventually(lambda: left(house, key, "budget_total") == 0)

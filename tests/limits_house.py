@@ -168,6 +168,14 @@ class LimitsHouse:
         pairs = zip(fields[::2], fields[1::2], strict=True)
         return [text for name, text in pairs if name.startswith(b"p:") and text[:1] != b"x"]
 
+    def running(self, key: str) -> int:
+        """The calls of a key's tenant that have a slot: they run, or have yet to be settled."""
+        with self.redis() as redis:
+            seconds, microseconds = map(int, redis.call("TIME"))
+            now = f"{seconds * 1000 + microseconds // 1000}"
+            slots = f"nz:{{{self.tenant_id(key)}}}:slots:t"
+            return int(redis.call("ZCOUNT", slots, f"({now}", "+inf"))
+
     def charges(self, word: str) -> list[Charge]:
         """The records of a crowd's calls that were admitted, as far as they are written."""
         return [Charge(*row) for row in self.stacks[0].administer(_CHARGES, f"{word}-%")]

@@ -21,6 +21,7 @@ def eventually(condition: Callable[[], object], within_s: float = 10.0) -> None:
     while not condition():
         if time.monotonic() > give_up:
             raise AssertionError(f"not within {within_s} s: {condition}")
+        # Polled, since processes, files and servers tell nobody here when they change.
         time.sleep(_STEP_S)
 
 
