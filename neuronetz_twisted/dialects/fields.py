@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import orjson
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from neuronetz_twisted.errors import InvalidRequest
 
@@ -29,12 +29,14 @@ class Check:
     """What one field may hold, and what becomes of it.
 
     `says` is the type with its bounds and `then` what happens to the value, both as the documents
-    have it (dialects/policy.py).
+    have it (dialects/policy.py). `inner` is the table of the objects in it, where there is one; it
+    is applied by whoever reads the route.
     """
 
     read: Read
     says: str
     then: str = "passed on"
+    inner: "FieldTable | None" = None
 
     def __call__(self, value: Any, name: str) -> Any:
         """What `read` gives."""
@@ -214,6 +216,28 @@ def objects(value: Any, name: str) -> list[dict[str, Any]]:
     if not isinstance(value, list) or not {dict}.issuperset(map(type, value)):
         raise InvalidRequest(f"{name} must be a list of objects", param=name)
     return value
+
+
+def mapping_of(table: FieldTable) -> Check:
+    """A check for an object of a table."""
+    return evolve(mapping, inner=table)
+
+
+def objects_of(table: FieldTable) -> Check:
+    """A check for a list of objects of a table."""
+    return evolve(objects, inner=table)
+
+
+def text_up_to(limit: int) -> Check:
+    """A check for a string of at most `limit` characters."""
+
+    def read(value: Any, name: str) -> str:
+        checked: str = text(value, name)
+        if len(checked) > limit:
+            raise InvalidRequest(f"{name} is longer than {limit} characters", param=name)
+        return checked
+
+    return Check(read, f"string of at most {limit} characters")
 
 
 def one_of(*words: str) -> Check:

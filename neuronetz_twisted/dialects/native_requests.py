@@ -1,21 +1,17 @@
-"""Bodies of Ollama's own `/api/chat`, `/api/generate` and `/api/show` as checked requests.
+"""Bodies of Ollama's own `/api/chat`, `/api/generate` and `/api/show` as checked requests (SPEC 4).
 
-This version carries text. Fields that would change the meaning of an answer and are not carried
-(tools, images, schemas) are refused by name; the others are dropped and named (SPEC 4).
+What each field may hold is in dialects/native_fields.py; here is what they make together.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from neuronetz_twisted.dialects import fields
-from neuronetz_twisted.dialects.fields import (
-    NEUTRAL_FLAG,
-    NEUTRAL_LIST,
-    NEUTRAL_TEXT,
-    FieldTable,
-    apply,
-    read_object,
-)
+import orjson
+
+from neuronetz_twisted.dialects.fields import apply, read_object
+from neuronetz_twisted.dialects.images import check_images
+from neuronetz_twisted.dialects.native_fields import CHAT, GENERATE, MESSAGE, OPTIONS, SHOW
+from neuronetz_twisted.dialects.tools import read_tool_calls, read_tools
 from neuronetz_twisted.errors import InvalidRequest
 from neuronetz_twisted.vocabulary import NativeRequest
 
@@ -26,105 +22,10 @@ MAX_MODEL_NAME = 512
 MESSAGE_BYTES = 12
 """What a model's template adds to each message, for the estimate of a prompt."""
 
-_DROPPED = frozenset({"keep_alive", "shift", "truncate", "logprobs", "top_logprobs"})
-
-OPTIONS = FieldTable(
-    taken={
-        "temperature": fields.number,
-        "top_k": fields.whole_in(0, 100_000),
-        "top_p": fields.number,
-        "min_p": fields.number,
-        "typical_p": fields.number,
-        "repeat_last_n": fields.whole_in(-1, 32_768),
-        "repeat_penalty": fields.number,
-        "presence_penalty": fields.number,
-        "frequency_penalty": fields.number,
-        "seed": fields.whole,
-        "stop": fields.stops,
-        "num_predict": fields.whole,
-        "num_keep": fields.whole_in(-1, 32_768),
-        "penalize_newline": fields.flag,
-        "mirostat": fields.whole_in(0, 2),
-        "mirostat_tau": fields.number,
-        "mirostat_eta": fields.number,
-        "tfs_z": fields.number,
-    },
-    dropped=frozenset(
-        {
-            "num_ctx",
-            "num_batch",
-            "num_gpu",
-            "main_gpu",
-            "use_mmap",
-            "num_thread",
-            "draft_num_predict",
-        }
-    ),
-)
-
-
-@fields.check("boolean, or one of `low`, `medium`, `high`")
-def _think(value: Any, name: str) -> bool | str:
-    if isinstance(value, bool):
-        return value
-    return str(fields.one_of("low", "medium", "high")(value, name))
-
-
-@fields.check('`"json"`')
-def _format(value: Any, name: str) -> str | None:
-    if value in ("", "json"):
-        return value or None
-    raise InvalidRequest(f'{name} must be "json"', param=name)
-
-
-MESSAGE = FieldTable(
-    taken={
-        "role": fields.one_of("system", "user", "assistant"),
-        "content": fields.text,
-        "thinking": fields.text,
-    },
-    refused={"images": NEUTRAL_LIST, "tool_calls": NEUTRAL_LIST},
-    dropped=frozenset({"tool_name", "tool_call_id"}),
-)
-
-CHAT = FieldTable(
-    taken={
-        "model": fields.text,
-        "messages": fields.objects,
-        "stream": fields.flag,
-        "options": fields.mapping,
-        "think": _think,
-        "format": _format,
-    },
-    refused={"tools": NEUTRAL_LIST, "_debug_render_only": NEUTRAL_FLAG},
-    dropped=_DROPPED,
-)
-
-GENERATE = FieldTable(
-    taken={
-        "model": fields.text,
-        "prompt": fields.text,
-        "system": fields.text,
-        "stream": fields.flag,
-        "options": fields.mapping,
-        "think": _think,
-        "format": _format,
-        "raw": fields.flag,
-    },
-    refused={
-        "template": NEUTRAL_TEXT,
-        "context": NEUTRAL_LIST,
-        "images": NEUTRAL_LIST,
-        "suffix": NEUTRAL_TEXT,
-        "_debug_render_only": NEUTRAL_FLAG,
-    },
-    dropped=_DROPPED,
-)
-
-SHOW = FieldTable(
-    taken={"model": fields.text, "name": fields.text},
-    dropped=frozenset({"verbose", "system", "template", "options"}),
-)
+_AS_THEY_ARE = ("think", "format", "truncate", "logprobs", "top_logprobs")
+_TEXTS = ("content", "thinking", "tool_name")
+_PROMPT = ("prompt", "system", "suffix")
+_OF_GENERATE = (*_PROMPT, "images", "raw")
 
 
 def required_model(clean: Mapping[str, Any]) -> str:
@@ -151,33 +52,64 @@ def capped_predict(
             ignored.append(name)
 
 
+def bytes_of_chat(body: Mapping[str, Any]) -> int:
+    """The UTF-8 length of all text in a native chat, for the estimate of its prompt (SPEC 7).
+
+    Tools, calls of them and a format count as the JSON that a model reads. Without messages a model
+    is loaded and reads nothing.
+    """
+    if not body["messages"]:
+        return 0
+    return sum(map(_bytes_of_message, body["messages"])) + sum(
+        _bytes_of_json(body[name]) for name in ("tools", "format") if name in body
+    )
+
+
+def images_of_chat(messages: Sequence[Mapping[str, Any]]) -> int:
+    """The number of images in native messages, once all have been looked at.
+
+    Raises `InvalidRequest` (dialects/images.py).
+    """
+    return check_images([image for message in messages for image in message.get("images", ())])
+
+
 def parse_chat(raw: bytes, max_predict: int) -> NativeRequest:
     """A body of `POST /api/chat`. Raises `InvalidRequest`."""
     ignored: list[str] = []
     clean = apply(CHAT, read_object(raw), ignored)
-    messages = [apply(MESSAGE, message, ignored) for message in clean.get("messages", [])]
-    for message in messages:
-        if "role" not in message:
-            raise InvalidRequest("messages need a role", param="messages")
-    prompt_bytes = sum(
-        len(message.get(name, "").encode())
-        for message in messages
-        for name in ("content", "thinking")
-    ) + MESSAGE_BYTES * len(messages)
-    own = {"messages": messages, "options": _options(clean, max_predict, ignored)}
-    return _native(CHAT_PATH, clean, own, prompt_bytes, ignored)
+    messages = [_message(message, ignored) for message in clean.get("messages", ())]
+    body: dict[str, Any] = {"messages": messages}
+    if tools := read_tools(clean.get("tools", ()), ignored):
+        body["tools"] = tools
+    body |= _asked(clean, max_predict, ignored)
+    return NativeRequest(
+        path=CHAT_PATH,
+        model=required_model(clean),
+        body=body,
+        stream=clean.get("stream", True),
+        ignored=tuple(ignored),
+        prompt_bytes=bytes_of_chat(body),
+        images=images_of_chat(messages),
+        predict_name=_predict_name(clean),
+    )
 
 
 def parse_generate(raw: bytes, max_predict: int) -> NativeRequest:
     """A body of `POST /api/generate`. Raises `InvalidRequest`."""
     ignored: list[str] = []
     clean = apply(GENERATE, read_object(raw), ignored)
-    own: dict[str, Any] = {name: clean[name] for name in ("prompt", "system") if name in clean}
-    if clean.get("raw"):
-        own["raw"] = True
-    own["options"] = _options(clean, max_predict, ignored)
-    prompt_bytes = sum(len(clean.get(name, "").encode()) for name in ("prompt", "system"))
-    return _native(GENERATE_PATH, clean, own, prompt_bytes, ignored)
+    body: dict[str, Any] = {name: clean[name] for name in _OF_GENERATE if clean.get(name)}
+    body |= _asked(clean, max_predict, ignored)
+    return NativeRequest(
+        path=GENERATE_PATH,
+        model=required_model(clean),
+        body=body,
+        stream=clean.get("stream", True),
+        ignored=tuple(ignored),
+        prompt_bytes=_bytes_of_generate(body),
+        images=check_images(body.get("images", ())),
+        predict_name=_predict_name(clean),
+    )
 
 
 def parse_show(raw: bytes) -> str:
@@ -188,26 +120,43 @@ def parse_show(raw: bytes) -> str:
     return required_model(clean)
 
 
-def _options(clean: Mapping[str, Any], max_predict: int, ignored: list[str]) -> dict[str, Any]:
+def _message(message: Mapping[str, Any], ignored: list[str]) -> dict[str, Any]:
+    clean = apply(MESSAGE, message, ignored)
+    if "role" not in clean:
+        raise InvalidRequest("messages need a role", param="messages")
+    if "tool_calls" in clean:
+        clean["tool_calls"] = read_tool_calls(clean["tool_calls"], ignored)
+    return {name: value for name, value in clean.items() if value != []}
+
+
+def _bytes_of_message(message: Mapping[str, Any]) -> int:
+    return (
+        MESSAGE_BYTES
+        + sum(len(message.get(name, "").encode()) for name in _TEXTS)
+        + _bytes_of_json(message.get("tool_calls", ""))
+    )
+
+
+def _bytes_of_generate(body: Mapping[str, Any]) -> int:
+    if "prompt" not in body:
+        return 0
+    return sum(len(body.get(name, "").encode()) for name in _PROMPT) + _bytes_of_json(
+        body.get("format", "")
+    )
+
+
+def _bytes_of_json(value: Any) -> int:
+    """The length of tools, calls or a schema as JSON; of nothing, or of "json", none."""
+    return 0 if isinstance(value, str) else len(orjson.dumps(value))
+
+
+def _asked(clean: Mapping[str, Any], max_predict: int, ignored: list[str]) -> dict[str, Any]:
+    """What both routes have besides their prompt."""
     options = apply(OPTIONS, clean.get("options", {}), ignored)
     capped_predict(options, max_predict, ignored)
-    return options
+    asked: dict[str, Any] = {"options": options}
+    return asked | {name: clean[name] for name in _AS_THEY_ARE if clean.get(name) is not None}
 
 
-def _native(
-    path: str,
-    clean: Mapping[str, Any],
-    own: dict[str, Any],
-    prompt_bytes: int,
-    ignored: list[str],
-) -> NativeRequest:
-    shared = {name: clean[name] for name in ("think", "format") if clean.get(name) is not None}
-    return NativeRequest(
-        path=path,
-        model=required_model(clean),
-        body={**own, **shared},
-        stream=clean.get("stream", True),
-        ignored=tuple(ignored),
-        prompt_bytes=prompt_bytes,
-        predict_name="num_predict" if "num_predict" in clean.get("options", {}) else None,
-    )
+def _predict_name(clean: Mapping[str, Any]) -> str | None:
+    return "num_predict" if "num_predict" in clean.get("options", {}) else None

@@ -92,7 +92,11 @@ def measure(schema: Mapping[str, Any], name: str) -> Measured:
     return Measured(size, extent.subschemas, tuple(reading.loose_ends))
 
 
-@check("JSON schema")
+@check(
+    f"JSON schema: at most {MAX_SCHEMA_BYTES} bytes, {MAX_VALUES} values, {MAX_LEVELS} levels, "
+    f"{MAX_SUBSCHEMAS} schemas with references written out, {MAX_PROPERTIES} properties of one "
+    f"object, {MAX_REPEATS} repeats"
+)
 def json_schema(value: Any, name: str) -> dict[str, Any]:
     """A schema for the whole answer; what a grammar cannot keep of it is refused, not loosened."""
     if not isinstance(value, dict):

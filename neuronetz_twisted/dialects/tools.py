@@ -20,7 +20,7 @@ more than about 97 kB (ggml-org/llama.cpp 25895)."""
 MAX_CALLS = 128
 """Tool calls in one message."""
 
-_MAX_NAME = 256
+_IDENTIFIER = fields.text_up_to(256)
 _TOOL_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
 
@@ -32,33 +32,37 @@ def tool_name(value: Any, name: str) -> str:
     return value
 
 
-def short_text(limit: int = _MAX_NAME) -> Check:
-    """A check for a string of at most `limit` characters."""
-
-    def read(value: Any, name: str) -> str:
-        checked: str = fields.text(value, name)
-        if len(checked) > limit:
-            raise InvalidRequest(f"{name} is longer than {limit} characters", param=name)
-        return checked
-
-    return Check(read, f"string of at most {limit} characters")
-
-
-FUNCTION = FieldTable(
-    taken={"name": tool_name, "description": fields.text, "parameters": fields.mapping}
+_PARAMETERS = Check(
+    fields.mapping.read,
+    "JSON schema: any object, within the bounds of schemas",
+    "passed on, without a `pattern`, `minLength`, `maxLength`, `minItems` or `maxItems` that no "
+    "grammar can keep",
 )
 
-TOOL = FieldTable(taken={"type": fields.one_of("function"), "function": fields.mapping})
+FUNCTION = FieldTable(
+    taken={"name": tool_name, "description": fields.text, "parameters": _PARAMETERS}
+)
+
+TOOL = FieldTable(
+    taken={"type": fields.one_of("function"), "function": fields.mapping_of(FUNCTION)}
+)
 
 CALLED = FieldTable(
     taken={
         "index": fields.whole_in(0, MAX_CALLS - 1),
-        "name": short_text(),
-        "arguments": fields.mapping,
+        "name": _IDENTIFIER,
+        "arguments": Check(fields.mapping.read, "any object"),
     }
 )
 
-CALL = FieldTable(taken={"id": short_text(), "function": fields.mapping})
+CALL = FieldTable(taken={"id": _IDENTIFIER, "function": fields.mapping_of(CALLED)})
+
+TABLES = (
+    ("A tool", TOOL),
+    ("The function of a tool", FUNCTION),
+    ("A tool call", CALL),
+    ("The function of a tool call", CALLED),
+)
 
 
 def read_tools(tools: Sequence[Mapping[str, Any]], ignored: list[str]) -> list[dict[str, Any]]:

@@ -30,6 +30,8 @@ ROUTES = frozenset(
         b"/readyz",
         b"/api/chat",
         b"/api/generate",
+        b"/api/embed",
+        b"/api/embeddings",
         b"/api/tags",
         b"/api/show",
         b"/api/version",

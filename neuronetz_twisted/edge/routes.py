@@ -51,6 +51,16 @@ class Routes:
         """Ollama's completion."""
         return self._doors.running(request, self._native.generate)
 
+    @app.route("/api/embed")
+    def api_embed(self, request: GatewayRequest) -> Awaitable[None]:
+        """Ollama's embeddings."""
+        return self._doors.running(request, self._native.embed)
+
+    @app.route("/api/embeddings")
+    def api_embeddings(self, request: GatewayRequest) -> Awaitable[None]:
+        """Ollama's older route for one of them."""
+        return self._doors.running(request, self._native.embeddings)
+
     @app.route("/v1/chat/completions")
     def chat_completions(self, request: GatewayRequest) -> Awaitable[None]:
         """OpenAI's chat."""

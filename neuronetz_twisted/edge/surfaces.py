@@ -2,10 +2,11 @@
 
 from attrs import frozen
 
+from neuronetz_twisted.dialects.embed_requests import parse_embed, parse_embeddings
 from neuronetz_twisted.dialects.native_requests import parse_chat, parse_generate
 from neuronetz_twisted.dialects.openai_requests import parse_chat_completion
 from neuronetz_twisted.dialects.openai_writers import ChatCompletionWriter
-from neuronetz_twisted.dialects.writers import NativeWriter
+from neuronetz_twisted.dialects.writers import EmbeddingWriter, EmbedWriter, NativeWriter
 from neuronetz_twisted.edge.doors import Parse, Surface
 from neuronetz_twisted.vocabulary import Scope, Ticket
 
@@ -33,6 +34,8 @@ class NativeSurfaces:
 
     chat: Surface
     generate: Surface
+    embed: Surface
+    embeddings: Surface
 
     @classmethod
     def of(cls, *, hide_timings: bool) -> "NativeSurfaces":
@@ -47,4 +50,6 @@ class NativeSurfaces:
         return cls(
             chat=native(Scope.CHAT, parse_chat, NativeWriter),
             generate=native(Scope.CHAT, parse_generate, NativeWriter),
+            embed=native(Scope.EMBEDDINGS, parse_embed, EmbedWriter),
+            embeddings=native(Scope.EMBEDDINGS, parse_embeddings, EmbeddingWriter),
         )
