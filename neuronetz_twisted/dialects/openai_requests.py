@@ -1,11 +1,9 @@
-"""Bodies of OpenAI's `/v1/chat/completions` as native requests.
-
-The translation is the one of Ollama's own layer (its `openai/openai.go`), with what that layer
-forgets: `max_completion_tokens`, `n` > 1 (SPEC 3).
-"""
+"""Bodies of OpenAI's `/v1/chat/completions` as native requests. Pure."""
 
 from collections.abc import Mapping
 from typing import Any
+
+import orjson
 
 from neuronetz_twisted.dialects import fields
 from neuronetz_twisted.dialects.fields import (
@@ -15,70 +13,133 @@ from neuronetz_twisted.dialects.fields import (
     apply,
     read_object,
 )
-from neuronetz_twisted.dialects.native_requests import (
-    CHAT_PATH,
-    MESSAGE_BYTES,
-    capped_predict,
-    required_model,
+from neuronetz_twisted.dialects.images import check_images
+from neuronetz_twisted.dialects.native_requests import CHAT_PATH, required_model
+from neuronetz_twisted.dialects.openai_fields import (
+    MAX_COMPLETION_TOKENS,
+    MOST_LOGPROBS,
+    SAMPLING,
+    STREAM,
+    STREAM_OPTIONS,
+    only_one,
+    options_of,
+    predict_name,
+    taken_as,
+    wants_usage,
 )
+from neuronetz_twisted.dialects.openai_messages import (
+    FUNCTION,
+    IMAGE_URL,
+    MESSAGE,
+    PART,
+    TOOL_CALL,
+    read_messages,
+)
+from neuronetz_twisted.dialects.schemas import json_schema
+from neuronetz_twisted.dialects.tools import read_tools
 from neuronetz_twisted.errors import InvalidRequest
 from neuronetz_twisted.vocabulary import NativeRequest
 
-_ROLES = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant"}
+_EFFORTS: Mapping[str, bool | str | None] = {
+    "": None,
+    "none": False,
+    "minimal": "low",
+    "low": "low",
+    "medium": "medium",
+    "high": "high",
+    "xhigh": "max",
+    "ultra": "max",
+    "max": "max",
+}
+"""OpenAI's scale, and what clients add to it, as the nearest of Ollama's: as its layer has it."""
 
-
-@fields.check("string, or list of parts")
-def _content(value: Any, name: str) -> str:
-    if isinstance(value, str):
-        return value
-    parts = [apply(PART, part, []) for part in fields.objects(value, name)]
-    return "".join(part["text"] for part in parts if "text" in part)
-
-
-@fields.check("1")
-def _only_one(value: Any, name: str) -> int:
-    if fields.whole(value, name) != 1:
-        raise InvalidRequest(f"{name} must be 1", param=name)
-    return 1
-
-
-PART = FieldTable(
-    taken={"type": fields.one_of("text"), "text": fields.text},
-    refused={"image_url": (), "input_audio": (), "file": ()},
+_EFFORT = taken_as(
+    fields.one_of(*_EFFORTS),
+    "becomes `think`: `none` false, `minimal` low, `xhigh` and `ultra` max, others as they are",
 )
 
-MESSAGE = FieldTable(
-    taken={"role": fields.one_of(*_ROLES), "content": _content},
-    refused={"tool_calls": NEUTRAL_LIST, "function_call": (), "audio": ()},
+
+@fields.check(
+    "string or object", "`none` drops the tools, `auto` changes nothing, all else is dropped"
 )
+def _tool_choice(value: Any, name: str) -> str:
+    if isinstance(value, dict):
+        return "named"
+    return str(fields.text(value, name))
+
 
 CHAT = FieldTable(
     taken={
         "model": fields.text,
         "messages": fields.objects,
-        "stream": fields.flag,
-        "stream_options": fields.mapping,
-        "temperature": fields.number,
-        "top_p": fields.number,
-        "frequency_penalty": fields.number,
-        "presence_penalty": fields.number,
-        "seed": fields.whole,
-        "stop": fields.stops,
-        "max_tokens": fields.whole,
-        "max_completion_tokens": fields.whole,
-        "n": _only_one,
+        **STREAM,
+        **SAMPLING,
+        "max_completion_tokens": MAX_COMPLETION_TOKENS,
+        "tools": fields.objects,
+        "tool_choice": _tool_choice,
+        "response_format": taken_as(fields.mapping, "becomes `format`"),
+        "reasoning_effort": _EFFORT,
+        "reasoning": taken_as(fields.mapping, "its `effort` wins over `reasoning_effort`"),
+        "logprobs": fields.flag,
+        "top_logprobs": taken_as(
+            fields.whole_in(0, MOST_LOGPROBS), "passed on where `logprobs` is true"
+        ),
+        "n": only_one,
     },
     refused={
-        "tools": NEUTRAL_LIST,
         "functions": NEUTRAL_LIST,
-        "response_format": ({"type": "text"},),
-        "logprobs": NEUTRAL_FLAG,
+        "function_call": ("none", "auto"),
+        "modalities": (["text"],),
+        "_debug_render_only": NEUTRAL_FLAG,
     },
+    dropped=frozenset(
+        {
+            "audio",
+            "logit_bias",
+            "metadata",
+            "parallel_tool_calls",
+            "prediction",
+            "prompt_cache_key",
+            "safety_identifier",
+            "service_tier",
+            "store",
+            "user",
+            "verbosity",
+            "web_search_options",
+        }
+    ),
 )
 
-STREAM_OPTIONS = FieldTable(taken={"include_usage": fields.flag})
+RESPONSE_FORMAT = FieldTable(
+    taken={
+        "type": fields.one_of("text", "json_object", "json_schema"),
+        "json_schema": taken_as(fields.mapping, "its `schema` becomes `format`"),
+    }
+)
 
-_AS_OPTIONS = ("seed", "stop", "frequency_penalty", "presence_penalty")
+JSON_SCHEMA = FieldTable(
+    taken={
+        "schema": taken_as(json_schema, "becomes `format`"),
+        "name": taken_as(fields.text, "has no meaning here"),
+        "description": taken_as(fields.text, "has no meaning here"),
+        "strict": taken_as(fields.flag, "has no meaning here: every schema is kept to"),
+    }
+)
+
+REASONING = FieldTable(taken={"effort": _EFFORT})
+
+TABLES: tuple[tuple[str, FieldTable], ...] = (
+    ("`POST /v1/chat/completions`", CHAT),
+    ("`POST /v1/chat/completions`: a message", MESSAGE),
+    ("`POST /v1/chat/completions`: a part of `content`", PART),
+    ("`POST /v1/chat/completions`: `image_url`", IMAGE_URL),
+    ("`POST /v1/chat/completions`: a tool call", TOOL_CALL),
+    ("`POST /v1/chat/completions`: `function` of a tool call", FUNCTION),
+    ("`POST /v1/chat/completions`: `response_format`", RESPONSE_FORMAT),
+    ("`POST /v1/chat/completions`: `json_schema`", JSON_SCHEMA),
+    ("`POST /v1/chat/completions`: `reasoning`", REASONING),
+    ("`POST /v1/chat/completions`: `stream_options`", STREAM_OPTIONS),
+)
 
 
 def parse_chat_completion(raw: bytes, max_predict: int) -> NativeRequest:
@@ -86,40 +147,63 @@ def parse_chat_completion(raw: bytes, max_predict: int) -> NativeRequest:
     ignored: list[str] = []
     clean = apply(CHAT, read_object(raw), ignored)
     model = required_model(clean)
-    messages = [_message(message, ignored) for message in clean.get("messages", [])]
-    asked = clean.get("stream_options")
-    usage = apply(STREAM_OPTIONS, asked, ignored) if asked else {}
+    conversation = read_messages(clean.get("messages", ()), ignored)
+    tools = _tools(clean, ignored)
+    own = {
+        "tools": tools or None,
+        "format": _format(clean, ignored),
+        "think": _think(clean, ignored),
+        **_logprobs(clean, ignored),
+    }
     return NativeRequest(
         path=CHAT_PATH,
         model=model,
-        body={"messages": messages, "options": _options(clean, max_predict, ignored)},
+        body={
+            "messages": conversation.messages,
+            **{name: value for name, value in own.items() if value is not None},
+            "options": options_of(clean, max_predict, ignored),
+        },
         stream=clean.get("stream", False),
-        include_usage=usage.get("include_usage", False),
+        include_usage=wants_usage(clean, ignored),
         ignored=tuple(ignored),
-        prompt_bytes=sum(len(message["content"].encode()) + MESSAGE_BYTES for message in messages),
-        predict_name=_predict_name(clean),
+        prompt_bytes=conversation.prompt_bytes + (len(orjson.dumps(tools)) if tools else 0),
+        images=check_images(conversation.images, "image_url"),
+        predict_name=predict_name(clean),
     )
 
 
-def _message(message: Mapping[str, Any], ignored: list[str]) -> dict[str, str]:
-    clean = apply(MESSAGE, message, ignored)
-    if "role" not in clean:
-        raise InvalidRequest("messages need a role", param="messages")
-    return {"role": _ROLES[clean["role"]], "content": clean.get("content", "")}
+def _tools(clean: Mapping[str, Any], ignored: list[str]) -> list[dict[str, Any]]:
+    choice = clean.get("tool_choice", "auto")
+    if choice == "none":
+        return []
+    if choice != "auto":
+        ignored.append("tool_choice")
+    return read_tools(clean.get("tools", ()), ignored)
 
 
-def _options(clean: Mapping[str, Any], max_predict: int, ignored: list[str]) -> dict[str, Any]:
-    options: dict[str, Any] = {name: clean[name] for name in _AS_OPTIONS if name in clean}
-    # Ollama's own layer sets these two where the client does not, whatever the model's file says.
-    options["temperature"] = clean.get("temperature", 1.0)
-    options["top_p"] = clean.get("top_p", 1.0)
-    name = _predict_name(clean)
-    if name is not None:
-        options["num_predict"] = clean[name]
-    capped_predict(options, max_predict, ignored, name or "")
-    return options
+def _format(clean: Mapping[str, Any], ignored: list[str]) -> Any:
+    """Ollama's `format`, None where the answer is plain text."""
+    asked = apply(RESPONSE_FORMAT, clean.get("response_format", {}), ignored)
+    kind = asked.get("type", "text")
+    if kind != "json_schema":
+        return "json" if kind == "json_object" else None
+    schema = apply(JSON_SCHEMA, asked.get("json_schema", {}), ignored).get("schema")
+    if schema is None:
+        raise InvalidRequest("response_format needs a schema", param="response_format")
+    return schema
 
 
-def _predict_name(clean: Mapping[str, Any]) -> str | None:
-    """The field that says how long the answer may be."""
-    return next((name for name in ("max_completion_tokens", "max_tokens") if name in clean), None)
+def _think(clean: Mapping[str, Any], ignored: list[str]) -> bool | str | None:
+    """Ollama's `think`, None where that is the model's own."""
+    effort = clean.get("reasoning_effort", "")
+    reasoning = apply(REASONING, clean.get("reasoning", {}), ignored)
+    return _EFFORTS[reasoning.get("effort", effort)]
+
+
+def _logprobs(clean: Mapping[str, Any], ignored: list[str]) -> dict[str, Any]:
+    most = clean.get("top_logprobs", 0)
+    if clean.get("logprobs"):
+        return {"logprobs": True, "top_logprobs": most} if most else {"logprobs": True}
+    if most:
+        ignored.append("top_logprobs")
+    return {}

@@ -36,6 +36,8 @@ ROUTES = frozenset(
         b"/api/show",
         b"/api/version",
         b"/v1/chat/completions",
+        b"/v1/completions",
+        b"/v1/embeddings",
         b"/v1/models",
         b"/gateway/limits",
         b"/gateway/usage",

@@ -12,7 +12,12 @@ from klein import Klein
 from neuronetz_twisted.edge.doors import GET, GET_HEAD, POST, Doors
 from neuronetz_twisted.edge.pages import Pages
 from neuronetz_twisted.edge.request import UNKNOWN_PATH, GatewayRequest
-from neuronetz_twisted.edge.surfaces import CHAT_COMPLETIONS, NativeSurfaces
+from neuronetz_twisted.edge.surfaces import (
+    CHAT_COMPLETIONS,
+    COMPLETIONS,
+    EMBEDDINGS,
+    NativeSurfaces,
+)
 from neuronetz_twisted.vocabulary import Principal
 
 
@@ -65,6 +70,16 @@ class Routes:
     def chat_completions(self, request: GatewayRequest) -> Awaitable[None]:
         """OpenAI's chat."""
         return self._doors.running(request, CHAT_COMPLETIONS)
+
+    @app.route("/v1/completions")
+    def completions(self, request: GatewayRequest) -> Awaitable[None]:
+        """OpenAI's completion of a text."""
+        return self._doors.running(request, COMPLETIONS)
+
+    @app.route("/v1/embeddings")
+    def embeddings(self, request: GatewayRequest) -> Awaitable[None]:
+        """OpenAI's embeddings."""
+        return self._doors.running(request, EMBEDDINGS)
 
     @app.route("/api/tags")
     def api_tags(self, request: GatewayRequest) -> Awaitable[None]:

@@ -4,27 +4,44 @@ from attrs import frozen
 
 from neuronetz_twisted.dialects.embed_requests import parse_embed, parse_embeddings
 from neuronetz_twisted.dialects.native_requests import parse_chat, parse_generate
+from neuronetz_twisted.dialects.openai_completions import TextCompletionWriter, parse_completion
+from neuronetz_twisted.dialects.openai_embeddings import EmbeddingsWriter, parse_openai_embeddings
 from neuronetz_twisted.dialects.openai_requests import parse_chat_completion
 from neuronetz_twisted.dialects.openai_writers import ChatCompletionWriter
-from neuronetz_twisted.dialects.writers import EmbeddingWriter, EmbedWriter, NativeWriter
+from neuronetz_twisted.dialects.writers import EmbeddingWriter, EmbedWriter, NativeWriter, Writer
 from neuronetz_twisted.edge.doors import Parse, Surface
 from neuronetz_twisted.vocabulary import Scope, Ticket
 
 
-def _chat_completion_writer(ticket: Ticket, now: float) -> ChatCompletionWriter:
-    return ChatCompletionWriter(
-        id=ticket.call.id,
-        created=int(now),
-        model=str(ticket.model.listing["name"]),
-        include_usage=ticket.call.request.include_usage,
-    )
+def _completions(
+    parse: Parse, kind: type[ChatCompletionWriter] | type[TextCompletionWriter]
+) -> Surface:
+    def writer(ticket: Ticket, now: float) -> Writer:
+        return kind(
+            id=ticket.call.id,
+            created=int(now),
+            model=_shown_name(ticket),
+            include_usage=ticket.call.request.include_usage,
+        )
+
+    return Surface(dialect="openai", scope=Scope.CHAT, parse=parse, writer=writer)
 
 
-CHAT_COMPLETIONS = Surface(
+def _embeddings_writer(ticket: Ticket, now: float) -> Writer:  # noqa: ARG001 - has no date
+    return EmbeddingsWriter(model=_shown_name(ticket), as_base64=ticket.call.request.as_base64)
+
+
+def _shown_name(ticket: Ticket) -> str:
+    return str(ticket.model.listing["name"])
+
+
+CHAT_COMPLETIONS = _completions(parse_chat_completion, ChatCompletionWriter)
+COMPLETIONS = _completions(parse_completion, TextCompletionWriter)
+EMBEDDINGS = Surface(
     dialect="openai",
-    scope=Scope.CHAT,
-    parse=parse_chat_completion,
-    writer=_chat_completion_writer,
+    scope=Scope.EMBEDDINGS,
+    parse=parse_openai_embeddings,
+    writer=_embeddings_writer,
 )
 
 

@@ -1,0 +1,198 @@
+"""Messages of OpenAI's chat as Ollama's: roles, parts, images, tool calls. Pure.
+
+The translation is the one of Ollama's own layer (its `openai/openai.go`), which makes a message of
+each part; here a message stays one where it can.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import orjson
+from attrs import field, frozen
+
+from neuronetz_twisted.dialects import fields
+from neuronetz_twisted.dialects.fields import FieldTable, apply, read_object
+from neuronetz_twisted.dialects.images import of_data_url
+from neuronetz_twisted.dialects.native_requests import MESSAGE_BYTES
+from neuronetz_twisted.dialects.openai_fields import taken_as
+from neuronetz_twisted.dialects.tools import read_tool_calls, short_text
+from neuronetz_twisted.errors import InvalidRequest
+
+_ROLES = {
+    "system": "system",
+    "developer": "system",
+    "user": "user",
+    "assistant": "assistant",
+    "tool": "tool",
+}
+_BETWEEN_TEXTS = "\n\n"
+"""What Ollama's templates put between messages of one role that follow each other."""
+
+
+@fields.check("string, or list of parts")
+def _content(value: Any, name: str) -> str | list[dict[str, Any]]:
+    if isinstance(value, str):
+        return value
+    if not isinstance(value, list):
+        raise InvalidRequest(f"{name} must be a string or a list of parts", param=name)
+    parts: list[dict[str, Any]] = fields.objects(value, name)
+    return parts
+
+
+@fields.check("object with `url`, or that as a string", "an image, which must be in the URL itself")
+def _image_url(value: Any, name: str) -> dict[str, Any]:
+    wrapped: dict[str, Any] = {"url": value} if isinstance(value, str) else value
+    return dict(fields.mapping(wrapped, name))
+
+
+@fields.check("string of JSON, an object", "read as that")
+def _arguments(value: Any, name: str) -> dict[str, Any]:
+    text = fields.text(value, name)
+    try:
+        return read_object(text.encode()) if text else {}
+    except InvalidRequest:
+        raise InvalidRequest(f"{name} must be JSON, of an object", param=name) from None
+
+
+MESSAGE = FieldTable(
+    taken={
+        "role": taken_as(fields.one_of(*_ROLES), "`developer` becomes `system`"),
+        "content": _content,
+        "reasoning": taken_as(fields.text, "becomes `thinking`"),
+        "tool_calls": fields.objects,
+        "tool_call_id": short_text(),
+        "name": taken_as(short_text(), "becomes `tool_name` of a `tool` message, else dropped"),
+    },
+    refused={"function_call": (), "audio": ()},
+    dropped=frozenset({"refusal", "annotations"}),
+)
+
+PART = FieldTable(
+    taken={
+        "type": fields.one_of("text", "image_url"),
+        "text": fields.text,
+        "image_url": _image_url,
+    },
+    refused={"input_audio": (), "file": ()},
+)
+
+IMAGE_URL = FieldTable(taken={"url": fields.text}, dropped=frozenset({"detail"}))
+
+TOOL_CALL = FieldTable(
+    taken={"id": short_text(), "type": fields.one_of("function"), "function": fields.mapping},
+    dropped=frozenset({"index"}),
+)
+
+FUNCTION = FieldTable(taken={"name": short_text(), "arguments": _arguments})
+
+
+@frozen
+class Conversation:
+    """Native messages, the images in them, and the bytes of their text for the estimate."""
+
+    messages: Sequence[Mapping[str, Any]]
+    images: Sequence[str]
+    prompt_bytes: int
+
+
+def read_messages(messages: Iterable[Mapping[str, Any]], ignored: list[str]) -> Conversation:
+    """Write messages anew, and name in `ignored` what was left out. Raises `InvalidRequest`."""
+    native = [part for message in messages for part in _native(message, ignored)]
+    _name_tools(native)
+    return Conversation(
+        native,
+        [image for message in native for image in message.get("images", ())],
+        sum(map(_prompt_bytes, native)),
+    )
+
+
+def _native(message: Mapping[str, Any], ignored: list[str]) -> list[dict[str, Any]]:
+    clean = apply(MESSAGE, message, ignored)
+    if "role" not in clean:
+        raise InvalidRequest("messages need a role", param="messages")
+    head = {"role": _ROLES[clean["role"]], **_tool_result(clean, ignored)}
+    native = [{**head, **run.fields()} for run in _runs(clean.get("content", ""), ignored)]
+    if clean.get("reasoning"):
+        native[-1]["thinking"] = clean["reasoning"]
+    if clean.get("tool_calls"):
+        calls = [_tool_call(call, ignored) for call in clean["tool_calls"]]
+        native[-1]["tool_calls"] = read_tool_calls(calls, ignored)
+    return native
+
+
+def _tool_result(clean: Mapping[str, Any], ignored: list[str]) -> dict[str, str]:
+    """What a message of a tool says of it."""
+    if clean["role"] != "tool":
+        ignored.extend(name for name in ("name", "tool_call_id") if name in clean)
+        return {}
+    native = {"tool_name": clean.get("name"), "tool_call_id": clean.get("tool_call_id")}
+    return {name: value for name, value in native.items() if value}
+
+
+@frozen
+class _Run:
+    """Parts that one native message can have: it shows images before its text."""
+
+    texts: list[str] = field(factory=list)
+    images: list[str] = field(factory=list)
+
+    def fields(self) -> dict[str, Any]:
+        """As fields of a message."""
+        content = {"content": _BETWEEN_TEXTS.join(self.texts)}
+        return {**content, "images": self.images} if self.images else content
+
+
+def _runs(content: str | list[dict[str, Any]], ignored: list[str]) -> list[_Run]:
+    """Content as runs: one, or where there are several images one for each text before an image.
+
+    So each image keeps its place among the words that speak of it.
+    """
+    if isinstance(content, str):
+        return [_Run([content])]
+    parts = [apply(PART, part, ignored) for part in content]
+    kinds = [part.get("type") for part in parts]
+    runs = [_Run()]
+    for part, kind in zip(parts, kinds, strict=True):
+        if kind == "text":
+            runs[-1].texts.append(part.get("text", ""))
+        elif kind == "image_url":
+            if runs[-1].texts and kinds.count(kind) > 1:
+                runs.append(_Run())
+            runs[-1].images.append(_image(part, ignored))
+        else:
+            raise InvalidRequest("a part needs a type", param="content")
+    return runs
+
+
+def _image(part: Mapping[str, Any], ignored: list[str]) -> str:
+    url = apply(IMAGE_URL, part.get("image_url", {}), ignored).get("url")
+    if url is None:
+        raise InvalidRequest("image_url needs a url", param="image_url")
+    return of_data_url(url, "image_url")
+
+
+def _tool_call(call: Mapping[str, Any], ignored: list[str]) -> dict[str, Any]:
+    """One call as Ollama has it, to be checked."""
+    clean = apply(TOOL_CALL, call, ignored)
+    native = {"function": apply(FUNCTION, clean.get("function", {}), ignored)}
+    return {"id": clean["id"], **native} if clean.get("id") else native
+
+
+def _name_tools(messages: Sequence[dict[str, Any]]) -> None:
+    """Give each result the name of the tool whose call it answers; of two calls the last counts."""
+    names = {
+        call["id"]: call["function"]["name"]
+        for message in messages
+        for call in message.get("tool_calls", ())
+        if "id" in call
+    }
+    for message in messages:
+        called = names.get(message.get("tool_call_id"))
+        if called is not None:
+            message.setdefault("tool_name", called)
+
+
+def _prompt_bytes(message: Mapping[str, Any]) -> int:
+    texts = (message["content"], message.get("thinking", ""))
+    calls = orjson.dumps(message["tool_calls"]) if "tool_calls" in message else b""
+    return MESSAGE_BYTES + sum(len(text.encode()) for text in texts) + len(calls)
