@@ -35,6 +35,18 @@ def final(reason: str = "stop", message: Mapping[str, Any] | None = None) -> dic
     return {"model": "llama3", "message": said, "done": True, "done_reason": reason}
 
 
+def events_of(data: bytes) -> list[Mapping[str, Any]]:
+    """The data of each event, whose name is the one in it."""
+    events = []
+    for text in data.removesuffix(b"\n\n").split(b"\n\n"):
+        name, _, rest = text.removeprefix(b"event: ").partition(b"\ndata: ")
+        event = orjson.loads(rest)
+        if event["type"] != name.decode():
+            raise AssertionError(text)
+        events.append(event)
+    return events
+
+
 def _frame(message: Mapping[str, Any]) -> bytes:
     return orjson.dumps(
         {"model": "llama3", "created_at": CREATED_AT, "message": message, "done": False}

@@ -1,6 +1,5 @@
 """What clients of Anthropic's messages read, byte for byte."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import orjson
@@ -14,7 +13,7 @@ from neuronetz_twisted.dialects.anthropic_writer import MessageWriter
 from neuronetz_twisted.errors import UpstreamFailed, UpstreamNonsense
 from neuronetz_twisted.testing.upstream import chat_frame
 from neuronetz_twisted.vocabulary import Usage
-from tests.unit.dialects.spoken import SPOKEN, calling, final, message_frame
+from tests.unit.dialects.spoken import SPOKEN, calling, events_of, final, message_frame
 
 USAGE = Usage(prompt_tokens=3, completion_tokens=2)
 START = (
@@ -53,9 +52,7 @@ def block_delta(index: int, delta: bytes) -> bytes:
 
 def block_stop(index: int) -> bytes:
     """The event that ends a block."""
-    return (
-        b'event: content_block_stop\ndata: {"type":"content_block_stop","index":%d}\n\n' % index
-    )
+    return b'event: content_block_stop\ndata: {"type":"content_block_stop","index":%d}\n\n' % index
 
 
 def message_delta(reason: bytes, beside: bytes = b"") -> bytes:
@@ -159,7 +156,7 @@ class StreamedTests(SynchronousTestCase):
         self.assertEqual(answer.frames([chat_frame("")]), b"")
 
     def test_stop_reasons(self) -> None:
-        """A length that was reached goes before calls; what Ollama does not tell is a turn's end."""
+        """A length that was reached goes before calls; what Ollama does not tell ends a turn."""
         for reason, called, expected in (
             ("stop", False, b"end_turn"),
             ("stop", True, b"tool_use"),
@@ -220,15 +217,3 @@ class WholeTests(SynchronousTestCase):
     def test_nothing_said(self) -> None:
         """No block at all."""
         self.assertEqual(orjson.loads(writer().whole(final(), USAGE))["content"], [])
-
-
-def events_of(data: bytes) -> list[Mapping[str, Any]]:
-    """The data of each event, whose name is the one in it."""
-    events = []
-    for text in data.removesuffix(b"\n\n").split(b"\n\n"):
-        name, _, rest = text.removeprefix(b"event: ").partition(b"\ndata: ")
-        event = orjson.loads(rest)
-        if event["type"] != name.decode():
-            raise AssertionError(text)
-        events.append(event)
-    return events
