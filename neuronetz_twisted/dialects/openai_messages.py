@@ -15,7 +15,7 @@ from neuronetz_twisted.dialects.fields import FieldTable, apply, read_object
 from neuronetz_twisted.dialects.images import of_data_url
 from neuronetz_twisted.dialects.native_requests import MESSAGE_BYTES
 from neuronetz_twisted.dialects.openai_fields import taken_as
-from neuronetz_twisted.dialects.tools import read_tool_calls, short_text
+from neuronetz_twisted.dialects.tools import IDENTIFIER, read_tool_calls
 from neuronetz_twisted.errors import InvalidRequest
 
 _ROLES = {
@@ -60,8 +60,8 @@ MESSAGE = FieldTable(
         "content": _content,
         "reasoning": taken_as(fields.text, "becomes `thinking`"),
         "tool_calls": fields.objects,
-        "tool_call_id": short_text(),
-        "name": taken_as(short_text(), "becomes `tool_name` of a `tool` message, else dropped"),
+        "tool_call_id": IDENTIFIER,
+        "name": taken_as(IDENTIFIER, "becomes `tool_name` of a `tool` message, else dropped"),
     },
     refused={"function_call": (), "audio": ()},
     dropped=frozenset({"refusal", "annotations"}),
@@ -79,11 +79,11 @@ PART = FieldTable(
 IMAGE_URL = FieldTable(taken={"url": fields.text}, dropped=frozenset({"detail"}))
 
 TOOL_CALL = FieldTable(
-    taken={"id": short_text(), "type": fields.one_of("function"), "function": fields.mapping},
+    taken={"id": IDENTIFIER, "type": fields.one_of("function"), "function": fields.mapping},
     dropped=frozenset({"index"}),
 )
 
-FUNCTION = FieldTable(taken={"name": short_text(), "arguments": _arguments})
+FUNCTION = FieldTable(taken={"name": IDENTIFIER, "arguments": _arguments})
 
 
 @frozen

@@ -20,7 +20,7 @@ more than about 97 kB (ggml-org/llama.cpp 25895)."""
 MAX_CALLS = 128
 """Tool calls in one message."""
 
-_IDENTIFIER = fields.text_up_to(256)
+IDENTIFIER = fields.text_up_to(256)
 _TOOL_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
 
@@ -50,12 +50,12 @@ TOOL = FieldTable(
 CALLED = FieldTable(
     taken={
         "index": fields.whole_in(0, MAX_CALLS - 1),
-        "name": _IDENTIFIER,
+        "name": IDENTIFIER,
         "arguments": Check(fields.mapping.read, "any object"),
     }
 )
 
-CALL = FieldTable(taken={"id": _IDENTIFIER, "function": fields.mapping_of(CALLED)})
+CALL = FieldTable(taken={"id": IDENTIFIER, "function": fields.mapping_of(CALLED)})
 
 TABLES = (
     ("A tool", TOOL),

@@ -38,7 +38,9 @@ ROUTES = frozenset(
         b"/v1/chat/completions",
         b"/v1/completions",
         b"/v1/embeddings",
+        b"/v1/messages",
         b"/v1/models",
+        b"/v1/responses",
         b"/gateway/limits",
         b"/gateway/usage",
     }

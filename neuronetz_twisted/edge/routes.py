@@ -16,6 +16,8 @@ from neuronetz_twisted.edge.surfaces import (
     CHAT_COMPLETIONS,
     COMPLETIONS,
     EMBEDDINGS,
+    MESSAGES,
+    RESPONSES,
     NativeSurfaces,
 )
 from neuronetz_twisted.vocabulary import Principal
@@ -80,6 +82,16 @@ class Routes:
     def embeddings(self, request: GatewayRequest) -> Awaitable[None]:
         """OpenAI's embeddings."""
         return self._doors.running(request, EMBEDDINGS)
+
+    @app.route("/v1/messages")
+    def messages(self, request: GatewayRequest) -> Awaitable[None]:
+        """Anthropic's chat."""
+        return self._doors.running(request, MESSAGES)
+
+    @app.route("/v1/responses")
+    def responses(self, request: GatewayRequest) -> Awaitable[None]:
+        """OpenAI's newer chat, of which nothing is kept."""
+        return self._doors.running(request, RESPONSES)
 
     @app.route("/api/tags")
     def api_tags(self, request: GatewayRequest) -> Awaitable[None]:

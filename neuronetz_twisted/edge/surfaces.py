@@ -2,12 +2,16 @@
 
 from attrs import frozen
 
+from neuronetz_twisted.dialects.anthropic_requests import parse_messages
+from neuronetz_twisted.dialects.anthropic_writer import MessageWriter
 from neuronetz_twisted.dialects.embed_requests import parse_embed, parse_embeddings
 from neuronetz_twisted.dialects.native_requests import parse_chat, parse_generate
 from neuronetz_twisted.dialects.openai_completions import TextCompletionWriter, parse_completion
 from neuronetz_twisted.dialects.openai_embeddings import EmbeddingsWriter, parse_openai_embeddings
 from neuronetz_twisted.dialects.openai_requests import parse_chat_completion
 from neuronetz_twisted.dialects.openai_writers import ChatCompletionWriter
+from neuronetz_twisted.dialects.responses_requests import parse_response
+from neuronetz_twisted.dialects.responses_writer import ResponseWriter
 from neuronetz_twisted.dialects.writers import EmbeddingWriter, EmbedWriter, NativeWriter, Writer
 from neuronetz_twisted.edge.doors import Parse, Surface
 from neuronetz_twisted.vocabulary import Scope, Ticket
@@ -42,6 +46,39 @@ EMBEDDINGS = Surface(
     scope=Scope.EMBEDDINGS,
     parse=parse_openai_embeddings,
     writer=_embeddings_writer,
+)
+
+
+def _message_writer(ticket: Ticket, now: float) -> MessageWriter:  # noqa: ARG001 - has no time
+    return MessageWriter(
+        id=ticket.call.id,
+        model=_shown_name(ticket),
+        input_tokens=ticket.grant.prompt,
+    )
+
+
+MESSAGES = Surface(
+    dialect="anthropic",
+    scope=Scope.CHAT,
+    parse=parse_messages,
+    writer=_message_writer,
+)
+
+
+def _response_writer(ticket: Ticket, now: float) -> ResponseWriter:
+    return ResponseWriter(
+        id=ticket.call.id,
+        created=int(now),
+        model=_shown_name(ticket),
+        echo=ticket.call.request.echo or {},
+    )
+
+
+RESPONSES = Surface(
+    dialect="responses",
+    scope=Scope.CHAT,
+    parse=parse_response,
+    writer=_response_writer,
 )
 
 

@@ -27,7 +27,7 @@ _OLLAMA_ONLY = (
     b"/api/experimental/aliases",
     b"/api/me",
     b"/api/signout",
-    b"/v1/responses",
+    b"/v1/responses/input_tokens",
     b"/debug/pprof/",
 )
 

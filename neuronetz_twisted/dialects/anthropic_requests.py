@@ -1,0 +1,191 @@
+"""Bodies of Anthropic's `/v1/messages` as native requests.
+
+The translation is the one of Ollama's own layer (its `anthropic/anthropic.go`), and carries schemas
+for the answer beside. A tool that Anthropic would run, or that only its models know, is left out
+and named: agents offer such tools by habit, and a model that never hears of one does not call it.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from neuronetz_twisted.dialects import fields
+from neuronetz_twisted.dialects.anthropic_blocks import (
+    block_of,
+    blocks_of,
+    joined,
+    text_and_images,
+)
+from neuronetz_twisted.dialects.conversations import Conversation
+from neuronetz_twisted.dialects.fields import FieldTable, apply, read_object
+from neuronetz_twisted.dialects.native_requests import capped_predict, required_model
+from neuronetz_twisted.dialects.schemas import json_schema
+from neuronetz_twisted.dialects.tools import guarded_tools, tool_name
+from neuronetz_twisted.errors import InvalidRequest
+from neuronetz_twisted.vocabulary import NativeRequest
+
+_CUSTOM = "custom"
+_FREE_CHOICES = ("auto", "none")
+
+
+@fields.check("string, or list of text blocks", "a message before all others")
+def _system(value: Any, name: str) -> Any:
+    return value if isinstance(value, str) else fields.objects(value, name)
+
+
+@fields.check("whole number above 0; required", "passed on, up to the cap")
+def _max_tokens(value: Any, name: str) -> int:
+    checked: int = fields.whole(value, name)
+    if checked < 1:
+        raise InvalidRequest(f"{name} must be above 0", param=name)
+    return checked
+
+
+MESSAGES = FieldTable(
+    taken={
+        "model": fields.text,
+        "max_tokens": _max_tokens,
+        "messages": fields.objects,
+        "system": _system,
+        "stream": fields.flag,
+        "temperature": fields.number,
+        "top_p": fields.number,
+        "top_k": fields.whole_in(0, 100_000),
+        "stop_sequences": fields.stops,
+        "tools": fields.objects,
+        "tool_choice": fields.mapping,
+        "thinking": fields.mapping,
+        "output_config": fields.mapping,
+    },
+    dropped=frozenset(
+        {"metadata", "service_tier", "cache_control", "container", "mcp_servers", "betas"}
+    ),
+)
+
+MESSAGE = FieldTable(
+    taken={"role": fields.one_of("user", "assistant", "system"), "content": blocks_of}
+)
+
+TOOL = FieldTable(
+    taken={
+        "type": fields.one_of(_CUSTOM),
+        "name": tool_name,
+        "description": fields.text,
+        "input_schema": fields.mapping,
+    },
+    dropped=frozenset({"cache_control", "strict"}),
+)
+
+TOOL_CHOICE = FieldTable(
+    taken={"type": fields.one_of(*_FREE_CHOICES, "any", "tool"), "name": fields.text},
+    dropped=frozenset({"disable_parallel_tool_use"}),
+)
+
+THINKING = FieldTable(
+    taken={"type": fields.one_of("enabled", "adaptive", "disabled")},
+    dropped=frozenset({"budget_tokens", "display"}),
+)
+
+OUTPUT_CONFIG = FieldTable(taken={"format": fields.mapping}, dropped=frozenset({"effort"}))
+
+OUTPUT_FORMAT = FieldTable(taken={"type": fields.one_of("json_schema"), "schema": json_schema})
+
+_AS_OPTIONS = {
+    "temperature": "temperature",
+    "top_p": "top_p",
+    "top_k": "top_k",
+    "stop_sequences": "stop",
+}
+
+
+def parse_messages(raw: bytes, max_predict: int) -> NativeRequest:
+    """A body of `POST /v1/messages`. Raises `InvalidRequest`."""
+    talk = Conversation()
+    clean = apply(MESSAGES, read_object(raw), talk.ignored)
+    model = required_model(clean)
+    options = _options(clean, max_predict, talk.ignored)
+    if clean.get("system"):
+        _add_system(clean["system"], talk)
+    for message in clean.get("messages", ()):
+        _add(message, talk)
+    tools = _tools(clean, talk.ignored)
+    beside = {"think": _think(clean, talk.ignored), "format": _format(clean, talk.ignored)}
+    return talk.request(
+        model=model,
+        options=options,
+        tools=tools,
+        beside=beside,
+        stream=clean.get("stream", False),
+        predict_name="max_tokens",
+    )
+
+
+def _options(clean: Mapping[str, Any], max_predict: int, ignored: list[str]) -> dict[str, Any]:
+    if "max_tokens" not in clean:
+        raise InvalidRequest("max_tokens is required", param="max_tokens")
+    options = {_AS_OPTIONS[name]: clean[name] for name in _AS_OPTIONS if name in clean}
+    options["num_predict"] = clean["max_tokens"]
+    capped_predict(options, max_predict, ignored, "max_tokens")
+    return options
+
+
+def _add_system(system: Any, talk: Conversation) -> None:
+    text, images = text_and_images(system, talk.ignored)
+    if images:
+        raise InvalidRequest("system takes text only", param="system")
+    talk.say("system", text)
+
+
+def _add(message: Mapping[str, Any], talk: Conversation) -> None:
+    """Add one message; what tools gave goes before what the user says to it."""
+    clean = apply(MESSAGE, message, talk.ignored)
+    if "role" not in clean:
+        raise InvalidRequest("messages need a role", param="messages")
+    content = clean.get("content", "")
+    if isinstance(content, str):
+        talk.say(clean["role"], content)
+        return
+    blocks = [block_of(block, talk.ignored) for block in content]
+    results = [block for block in blocks if block["type"] == "tool_result"]
+    for result in results:
+        given = text_and_images(result.get("content", ""), talk.ignored)
+        talk.give(result["tool_use_id"], *given)
+    said, images = joined(blocks, "text"), [block["data"] for block in blocks if "data" in block]
+    calls = [block for block in blocks if block["type"] == "tool_use"]
+    if said or images or calls or not results:
+        thinking = joined(blocks, "thinking")
+        talk.call(talk.say(clean["role"], said, thinking=thinking, images=images), calls)
+
+
+def _tools(clean: Mapping[str, Any], ignored: list[str]) -> list[dict[str, Any]]:
+    choice = apply(TOOL_CHOICE, clean.get("tool_choice", {}), ignored).get("type", "auto")
+    if choice not in _FREE_CHOICES:
+        ignored.append("tool_choice")
+    functions = []
+    for tool in clean.get("tools", ()):
+        kind = tool.get("type")
+        if isinstance(kind, str) and kind != _CUSTOM:
+            ignored.append(f"tools.{kind}")
+            continue
+        own = apply(TOOL, tool, ignored)
+        own.pop("type", None)
+        if "input_schema" in own:
+            own["parameters"] = own.pop("input_schema")
+        functions.append(own)
+    return [] if choice == "none" else guarded_tools(functions, ignored)
+
+
+def _think(clean: Mapping[str, Any], ignored: list[str]) -> bool | None:
+    """Models that can think do unless told not to; others refuse to be told to.
+
+    So Ollama's own layer asks for it, and forgets that where the model cannot.
+    """
+    kind = apply(THINKING, clean.get("thinking", {}), ignored).get("type")
+    return False if kind == "disabled" else None
+
+
+def _format(clean: Mapping[str, Any], ignored: list[str]) -> dict[str, Any] | None:
+    config = apply(OUTPUT_CONFIG, clean.get("output_config", {}), ignored)
+    schema: dict[str, Any] | None = apply(OUTPUT_FORMAT, config.get("format", {}), ignored).get(
+        "schema"
+    )
+    return schema

@@ -1,0 +1,217 @@
+"""Bodies of OpenAI's `/v1/responses` as native requests.
+
+The translation is the one of Ollama's own layer (its `openai/responses.go`). Nothing is kept from
+one request to the next, so what would refer to something kept is refused. A tool that OpenAI would
+run is left out and named: agents offer such tools by habit, and a model that never hears of one
+does not call it.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from neuronetz_twisted.dialects import fields
+from neuronetz_twisted.dialects.conversations import Conversation
+from neuronetz_twisted.dialects.fields import NEUTRAL_FLAG, FieldTable, apply, read_object
+from neuronetz_twisted.dialects.native_requests import capped_predict, required_model
+from neuronetz_twisted.dialects.responses_input import InputReader
+from neuronetz_twisted.dialects.schemas import json_schema
+from neuronetz_twisted.dialects.tools import guarded_tools, tool_name
+from neuronetz_twisted.errors import InvalidRequest
+from neuronetz_twisted.vocabulary import NativeRequest
+
+_EFFORTS: Mapping[str, bool | str] = {
+    "none": False,
+    "minimal": "low",
+    "low": "low",
+    "medium": "medium",
+    "high": "high",
+    "xhigh": "max",
+    "max": "max",
+    "ultra": "max",
+}
+_PREDICT = "max_output_tokens"
+
+
+@fields.check("string, or list of items")
+def _input(value: Any, name: str) -> Any:
+    return value if isinstance(value, str) else fields.objects(value, name)
+
+
+@fields.check("string or object", "`none` leaves the tools out; all but `auto` is dropped")
+def _choice(value: Any, name: str) -> str:
+    """The word of a choice; one tool or some of them are asked for by an object."""
+    if isinstance(value, str):
+        return str(fields.one_of("auto", "none", "required")(value, name))
+    fields.mapping(value, name)
+    return "required"
+
+
+@fields.check("absent", "refused: nothing is kept here")
+def _kept(value: Any, name: str) -> Any:
+    del value
+    raise InvalidRequest(f"{name} is not accepted: no response is kept here", param=name)
+
+
+RESPONSES = FieldTable(
+    taken={
+        "model": fields.text,
+        "input": _input,
+        "instructions": fields.text,
+        "tools": fields.objects,
+        "tool_choice": _choice,
+        "text": fields.mapping,
+        "reasoning": fields.mapping,
+        "max_output_tokens": fields.whole,
+        "temperature": fields.number,
+        "top_p": fields.number,
+        "stream": fields.flag,
+        "store": fields.flag,
+        "previous_response_id": _kept,
+        "conversation": _kept,
+        "prompt": _kept,
+    },
+    refused={"background": NEUTRAL_FLAG},
+    dropped=frozenset(
+        {
+            "include",
+            "max_tool_calls",
+            "metadata",
+            "parallel_tool_calls",
+            "prompt_cache_key",
+            "safety_identifier",
+            "service_tier",
+            "stream_options",
+            "top_logprobs",
+            "truncation",
+            "user",
+        }
+    ),
+)
+
+TOOL = FieldTable(
+    taken={
+        "type": fields.one_of("function"),
+        "name": tool_name,
+        "description": fields.text,
+        "parameters": fields.mapping,
+    },
+    dropped=frozenset({"strict"}),
+)
+
+TEXT = FieldTable(taken={"format": fields.mapping}, dropped=frozenset({"verbosity"}))
+
+FORMAT = FieldTable(
+    taken={
+        "type": fields.one_of("text", "json_object", "json_schema"),
+        "schema": json_schema,
+        # A name of the client's own, and what is so anyway.
+        "name": fields.text,
+        "strict": fields.flag,
+    },
+    dropped=frozenset({"description"}),
+)
+
+REASONING = FieldTable(
+    taken={
+        "effort": fields.one_of(*_EFFORTS),
+        # All of it is given, whatever is asked for.
+        "summary": fields.text,
+        "generate_summary": fields.text,
+    }
+)
+
+
+def parse_response(raw: bytes, max_predict: int) -> NativeRequest:
+    """A body of `POST /v1/responses`. Raises `InvalidRequest`."""
+    talk = Conversation()
+    ignored = talk.ignored
+    clean = apply(RESPONSES, read_object(raw), ignored)
+    model = required_model(clean)
+    if clean.get("store"):
+        ignored.append("store")
+    _add_input(clean, talk)
+    tools = _tools(clean, ignored)
+    form = apply(FORMAT, apply(TEXT, clean.get("text", {}), ignored).get("format", {}), ignored)
+    effort = apply(REASONING, clean.get("reasoning", {}), ignored).get("effort")
+    return talk.request(
+        model=model,
+        options=_options(clean, max_predict, ignored),
+        tools=tools,
+        beside={"think": _EFFORTS.get(effort or ""), "format": _format(form)},
+        stream=clean.get("stream", False),
+        predict_name=_PREDICT if _PREDICT in clean else None,
+        echo=_echo(clean, tools, form, effort),
+    )
+
+
+def _add_input(clean: Mapping[str, Any], talk: Conversation) -> None:
+    if clean.get("instructions"):
+        talk.say("system", clean["instructions"])
+    said = clean.get("input", [])
+    if isinstance(said, str):
+        if said:
+            talk.say("user", said)
+        return
+    reader = InputReader(talk)
+    for item in said:
+        reader.read(item)
+    reader.finish()
+
+
+def _options(clean: Mapping[str, Any], max_predict: int, ignored: list[str]) -> dict[str, Any]:
+    # Ollama's own layer sets this one where the client does not, whatever the model's file says.
+    options: dict[str, Any] = {"temperature": clean.get("temperature", 1.0)}
+    if "top_p" in clean:
+        options["top_p"] = clean["top_p"]
+    if _PREDICT in clean:
+        options["num_predict"] = clean[_PREDICT]
+    capped_predict(options, max_predict, ignored, _PREDICT)
+    return options
+
+
+def _tools(clean: Mapping[str, Any], ignored: list[str]) -> list[dict[str, Any]]:
+    if clean.get("tool_choice") == "required":
+        ignored.append("tool_choice")
+    functions = []
+    for tool in clean.get("tools", ()):
+        kind = tool.get("type")
+        if isinstance(kind, str) and kind != "function":
+            ignored.append(f"tools.{kind}")
+            continue
+        own = apply(TOOL, tool, ignored)
+        own.pop("type", None)
+        functions.append(own)
+    return [] if clean.get("tool_choice") == "none" else guarded_tools(functions, ignored)
+
+
+def _format(form: Mapping[str, Any]) -> Any:
+    kind = form.get("type", "text")
+    if kind == "json_object":
+        return "json"
+    if kind == "text":
+        return None
+    if "schema" not in form:
+        raise InvalidRequest("a format of type json_schema needs a schema", param="schema")
+    return form["schema"]
+
+
+def _echo(
+    clean: Mapping[str, Any],
+    tools: list[dict[str, Any]],
+    form: Mapping[str, Any],
+    effort: str | None,
+) -> dict[str, Any]:
+    """What the answer repeats of its request: as it was understood."""
+    return {
+        "instructions": clean.get("instructions"),
+        "max_output_tokens": clean.get(_PREDICT),
+        "reasoning": {"effort": effort, "summary": None},
+        "temperature": clean.get("temperature", 1.0),
+        "text": {"format": form or {"type": "text"}},
+        "tool_choice": "none" if clean.get("tool_choice") == "none" else "auto",
+        "tools": [
+            {"parameters": None, **tool["function"], "type": "function", "strict": False}
+            for tool in tools
+        ],
+        "top_p": clean.get("top_p"),
+    }
