@@ -165,9 +165,10 @@ class Stack:
         tenant: str = "",
         allow_all_models: bool = True,
         models: tuple[str, ...] = (),
+        scopes: tuple[Scope, ...] = (Scope.CHAT,),
         argon2: dict[str, int] = CHEAP_ARGON2,
     ) -> str:
-        """A working key of scope chat, in a tenant of its own unless one is named."""
+        """A working key, in a tenant of its own unless one is named."""
         key = new_key(secrets.randbelow)
         name = tenant or f"tenant-{key[:12]}"
         engine = service_engine(str(self.urls.database_url), application_name="test")
@@ -185,7 +186,7 @@ class Stack:
                 connection,
                 tenant=name,
                 name=key[:12],
-                scopes=[Scope.CHAT],
+                scopes=scopes,
                 prefix=key[:12],
                 secret_hash=hash_key(key, **argon2),
             )
