@@ -27,6 +27,11 @@ class CanonicalNameTests(SynchronousTestCase):
             "library/llama3.1",
             "Registry.Ollama.AI/Library/llama3.1:latest",
             "llama3.1:local",
+            "llama3.1: LOCAL",
+            "\u00a0llama3.1\u3000",
+            "https://registry.ollama.ai/library/llama3.1",
+            "any thing://registry.ollama.ai/library/llama3.1",
+            "http:///library/llama3.1",
         )
         self.assertNames("llama3.1:8b", "registry.ollama.ai/library/llama3.1:8b", "llama3.1:8B")
 
@@ -78,7 +83,13 @@ class CanonicalNameTests(SynchronousTestCase):
             "model name",
             "model:a:b",
             "model@sha256:abc",
-            "https://registry.ollama.ai/library/llama3.1",
+            "model:tag ://",
+            "http://library/model",
+            "a://b://host/ns/model",
+            "://model",
+            "\x1cmodel",
+            "\ufeffmodel",
+            "model:tag\n:local",
             "\u212aimi",
             "llama3.1\x00",
             "llama%33.1",
