@@ -74,7 +74,6 @@ _FIELDS = (
             ("service_tier", '"auto"'),
             ("safety_identifier", '"x"'),
             ("prompt_cache_key", '"x"'),
-            ("options", '{"num_ctx":131072}'),
             ("num_ctx", "131072"),
             ("template", '"x"'),
             ("raw", "true"),
@@ -86,6 +85,11 @@ _FIELDS = (
             ("keep_alive", '"24h"'),
             ("extra_body", "{}"),
         )
+    ),
+    openai(
+        '"options":{"num_ctx":131072,"seed":1}',
+        sent={"options.num_ctx": ABSENT, "options.seed": ABSENT},
+        ignored=("options",),
     ),
     openai('"parallel_tool_calls":true', OPEN),
     openai('"modalities":["text"]', OPEN),

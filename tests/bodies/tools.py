@@ -118,7 +118,7 @@ _TOOLS = (
     chat(_with(_wide(50)), OPEN, name="fifty parameters"),
     chat(_with(_wide(3000)), 400, name="three thousand parameters"),
     chat(_with(_CYCLE), 400, name="a cycle in parameters"),
-    chat(_tools(*[_TOOL] * 1000), 400, name="a thousand tools"),
+    chat(_tools(*[_TOOL] * 500), 400, name="five hundred tools"),
     *(chat(f'"tools":[{text}]', 400) for text in _WEB),
     *(openai(f'"tools":[{text}]', OPEN) for text in _WEB),
     *(message(f'"tools":[{text}]', OPEN) for text in _WEB),

@@ -82,7 +82,7 @@ class Sender:
     def _seen(self) -> list[dict[str, Any]]:
         """What the twin saw since the last time, but for what discovery asks."""
         seen = self._ask("GET", "/mock/seen")
-        self.reloads += seen.get("reloads", 0)
+        self.reloads += seen["reloads"]
         asked = [one for one in seen["requests"] if one["path"] in GENERATIONS]
         if asked:
             self._ask("POST", "/mock/reset")
