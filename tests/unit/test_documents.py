@@ -2,8 +2,9 @@
 
 import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -12,6 +13,7 @@ from neuronetz_twisted.cli import gateway
 from neuronetz_twisted.config import load, variables
 from neuronetz_twisted.edge.request import MODEL_PATH, ROUTES
 from neuronetz_twisted.variables import EMBEDDED, Variable
+from tests.openapi import DOCUMENT, read_openapi
 
 ROOT = Path(__file__).parents[2]
 SPEC = ROOT / "docs" / "SPEC.md"
@@ -22,6 +24,7 @@ ENV_EXAMPLE = ROOT / ".env.example"
 STEPS = ["edge", "admission", "upstream", "relay", "settlement", "audit"]
 SECTIONS = range(1, 17)
 REQUIRED = "DATABASE_URL"
+DIALECTS = ("Native", "OpenAI")
 
 
 def read(path: Path) -> str:
@@ -170,6 +173,36 @@ class SpecTests(SynchronousTestCase):
             self.assertEqual(refusals - listed, set())
 
 
+class OpenApiTests(SynchronousTestCase):
+    """`openapi.yaml` tells of what the code has; the integration tests ask for it."""
+
+    def test_routes(self) -> None:
+        """It has the routes of the table in the code."""
+        self.assertEqual(set(read_openapi()["paths"]), _known_paths())
+
+    def test_operation_ids(self) -> None:
+        """Each operation has a name of its own."""
+        paths = read_openapi()["paths"].values()
+        names = [operation["operationId"] for item in paths for operation in item.values()]
+        self.assertEqual(len(set(names)), len(names))
+
+    def test_errors(self) -> None:
+        """It has every refusal's code under its status, in each dialect, and no other."""
+        refusals = {(kind.status, kind.code) for kind in errors.Refusal.__subclasses__()}
+        for dialect in DIALECTS:
+            self.assertEqual(_documented_errors(read_openapi(), dialect), refusals, dialect)
+
+    def test_nothing_unused(self) -> None:
+        """Each component is referred to."""
+        there = {
+            f"#/components/{kind}/{name}"
+            for kind, components in read_openapi()["components"].items()
+            for name in components
+            if kind != "securitySchemes"
+        }
+        self.assertEqual(there - set(re.findall(r'\$ref: "(.+?)"', read(DOCUMENT))), set())
+
+
 class OtherDocumentTests(SynchronousTestCase):
     """The other documents keep their promises."""
 
@@ -216,6 +249,28 @@ def _paths(cells: list[str]) -> set[str]:
 
 def _known_paths() -> set[str]:
     return {path.decode() for path in ROUTES} | {f"{MODEL_PATH.decode()}{{id}}"}
+
+
+def _documented_errors(data: Mapping[str, Any], dialect: str) -> set[tuple[int, str]]:
+    """Status and code of the error responses of a dialect that operations refer to."""
+    prefix = f"#/components/responses/{dialect}"
+    found = set()
+    for item in data["paths"].values():
+        for operation in item.values():
+            for status, response in operation["responses"].items():
+                if response["$ref"].startswith(prefix):
+                    name = response["$ref"].rpartition("/")[2]
+                    found |= {(int(status), code) for code in _codes(data, name)}
+    return found
+
+
+def _codes(data: Mapping[str, Any], response: str) -> list[str]:
+    """The codes that an error response may have."""
+    content = data["components"]["responses"][response]["content"]["application/json"]
+    _, pinned = content["schema"]["allOf"]
+    properties = pinned["properties"]
+    code = properties.get("code") or properties["error"]["properties"]["code"]
+    return code.get("enum") or [code["const"]]
 
 
 def _anchors(text: str) -> set[str]:
