@@ -49,9 +49,6 @@ class _Thinking:
             raise GoRefused(f'invalid think value: "{shown}" (must be {_LEVELS}, true, or false)')
         return str(value)
 
-    def zero(self) -> None:
-        """Give the zero value, see Kind."""
-
 
 @frozen
 class _KeepAlive:
@@ -71,9 +68,6 @@ class _KeepAlive:
         types = {bool: "bool", list: "[]interface {}", Members: "map[string]interface {}"}
         raise GoRefused(f"Unsupported type: '{types[type(value)]}'")
 
-    def zero(self) -> None:
-        """Give the zero value, see Kind."""
-
 
 @frozen
 class _PropertyType:
@@ -87,11 +81,8 @@ class _PropertyType:
             return ""
         if isinstance(value, str) and not isinstance(value, Number):
             return unmarshal(Scalar("string"), value)
-        names = unmarshal(Slice(Scalar("string"), "[]string"), value)
+        names = unmarshal(Slice(Scalar("string"), "[]string", ""), value)
         return names[0] if len(names) == 1 else names
-
-    def zero(self) -> None:
-        """Give the zero value, see Kind."""
 
 
 @frozen
@@ -112,10 +103,6 @@ class _Ordered:
             return plain(value, call)
         return {go_text(key): unmarshal(PROPERTY, item) for key, item in value}
 
-    def zero(self) -> Any:
-        """Give the zero value, see Kind."""
-        return None if self.pointer else {}
-
 
 @frozen
 class _Message:
@@ -128,16 +115,12 @@ class _Message:
         message = unmarshal(_MESSAGE_FIELDS, value)
         return message | {"role": message["role"].lower()} if "role" in message else message
 
-    def zero(self) -> dict[str, Any]:
-        """Give the zero value, see Kind."""
-        return {}
-
 
 _TEXT = Scalar("string")
 _FLAG = Scalar("bool")
 _FLAG_OR_NIL = Scalar("bool", pointer=True)
 _INT = Scalar("int")
-_TEXTS = Slice(_TEXT, "[]string")
+_TEXTS = Slice(_TEXT, "[]string", "")
 _IMAGES = Slice(Bytes("api.ImageData"), "[]api.ImageData")
 _PROPERTIES = _Ordered("api.ToolPropertiesMap", schema=True, pointer=True)
 
@@ -229,7 +212,7 @@ GENERATE_REQUEST = Struct(
         "suffix": _TEXT,
         "system": _TEXT,
         "template": _TEXT,
-        "context": Slice(_INT, "[]int"),
+        "context": Slice(_INT, "[]int", 0),
         "raw": _FLAG,
         "images": _IMAGES,
     },

@@ -75,10 +75,6 @@ class Kind(Protocol):
         """
         ...
 
-    def zero(self) -> Any:
-        """Give the JSON of the type's zero value, for a slice's element that was null."""
-        ...
-
 
 def unmarshal(kind: Kind, value: Any, old: Any = UNSET) -> Any:
     """Decode a tree of goscan with one call of its own.

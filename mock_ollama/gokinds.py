@@ -42,10 +42,6 @@ class Scalar:
         call.save(Mismatch(describe(value), self.name))
         return old
 
-    def zero(self) -> Any:
-        """Give the zero value, see Kind."""
-        return None if self.pointer else {"string": "", "bool": False}.get(self.name, 0)
-
     def _integer(self, literal: Number, old: Any, call: Unmarshal) -> Any:
         least, largest = (0, _MAX_BYTE) if self.name == "uint8" else (-_MAX_INT - 1, _MAX_INT)
         # No integer of more digits is in range, and Python does not read very long ones.
@@ -66,9 +62,6 @@ class Anything:
         """Decode, see Kind."""
         return UNSET if value is None else plain(value, call)
 
-    def zero(self) -> None:
-        """Give the zero value, see Kind."""
-
 
 @frozen
 class AnyMap:
@@ -85,9 +78,6 @@ class AnyMap:
             return old
         merged = {} if old is UNSET else dict(old)
         return merged | plain(value, call)
-
-    def zero(self) -> None:
-        """Give the zero value, see Kind."""
 
 
 @frozen
@@ -111,9 +101,6 @@ class Bytes:
             return b64encode(bytes(numbers)).decode()
         call.save(Mismatch(describe(value), self.name))
         return old
-
-    def zero(self) -> None:
-        """Give the zero value, see Kind."""
 
 
 def _base64(text: str) -> str:
@@ -139,10 +126,11 @@ class _Elements(list[Any]):
 
 @frozen
 class Slice:
-    """A Go slice of one kind of elements."""
+    """A Go slice of one kind of elements; `zero` is the JSON of one that was null."""
 
     element: Kind
     name: str
+    zero: Any = None
 
     def take(self, value: Any, old: Any, call: Unmarshal) -> Any:
         """Decode, see Kind."""
@@ -156,12 +144,9 @@ class Slice:
         for index, item in enumerate(value):
             before = array[index] if index < len(array) else UNSET
             taken = self.element.take(item, before, call)
-            elements.append(self.element.zero() if taken is UNSET else taken)
+            elements.append(self.zero if taken is UNSET else taken)
         elements.spare = array[len(value) :]
         return elements
-
-    def zero(self) -> None:
-        """Give the zero value, see Kind."""
 
 
 @frozen(eq=False)
@@ -199,10 +184,6 @@ class Struct:
             else:
                 known[name] = taken
         return known
-
-    def zero(self) -> dict[str, Any]:
-        """Give the zero value, see Kind."""
-        return {}
 
     def _field(self, key: str) -> str | None:
         """Find a field by its name, or by its name after Go's folding of case."""

@@ -8,7 +8,7 @@ sent, `Number` for the literal of a number, and str, bool, None and list for the
 import codecs
 import re
 from json import JSONDecoder
-from typing import Any
+from typing import Any, cast
 
 MAX_DEPTH = 10_000
 
@@ -70,9 +70,7 @@ def _past_blanks(data: bytes, at: int) -> int:
 
 def _replace_one(error: UnicodeError) -> tuple[str, int]:
     """Replace one byte at a time: Python would replace the beginning of a character as one."""
-    if not isinstance(error, UnicodeDecodeError):
-        raise error
-    return _REPLACEMENT, error.start + 1
+    return _REPLACEMENT, cast("UnicodeDecodeError", error).start + 1
 
 
 codecs.register_error(_GO_ERRORS, _replace_one)

@@ -13,6 +13,7 @@ SMALLEST_CONTEXT = 4
 VISION_CONTEXT = 2048
 
 _SERVER_ERROR = 500
+_OUT_OF_RANGE = 2**63
 _RUNNER_INTS = frozenset(
     {"num_ctx", "num_batch", "num_gpu", "main_gpu", "num_thread", "draft_num_predict"}
 )
@@ -55,7 +56,7 @@ def checked_options(given: Mapping[str, Any]) -> dict[str, Any]:
         if value is None:
             continue
         if key in _INTS:
-            checked[key] = int(_number(key, value, "integer"))
+            checked[key] = _integer(_number(key, value, "integer"))
         elif key in _FLOATS:
             checked[key] = float(_number(key, value, "float32"))
         elif key == "use_mmap":
@@ -77,6 +78,11 @@ def runner_options(
     if vision:
         wanted["num_ctx"] = max(wanted.get("num_ctx", CONTEXT_LENGTH), VISION_CONTEXT)
     return RunnerOptions(**wanted, shift=shift is not False)
+
+
+def _integer(number: float) -> int:
+    """Cut a number to an integer as Go does on most machines: out of range is the least one."""
+    return int(number) if -_OUT_OF_RANGE <= number < _OUT_OF_RANGE else -_OUT_OF_RANGE
 
 
 def _number(key: str, value: Any, kind: str) -> float:

@@ -110,9 +110,8 @@ def tool_calls(
 
 
 def _arguments(function: Mapping[str, Any]) -> dict[str, Any]:
-    parameters = function.get("parameters") or {}
-    made = instance({"type": "object", **parameters})
-    return made if isinstance(made, dict) else {}
+    made: dict[str, Any] = instance({**function.get("parameters", {}), "type": "object"})
+    return made
 
 
 def _id(seed: bytes, index: int) -> str:

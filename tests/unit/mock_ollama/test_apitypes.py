@@ -179,6 +179,7 @@ class FieldTests(SynchronousTestCase):
                 "top_logprobs",
                 "int",
             ),
+            ('{"messages":[{"images":[true]}]}', "bool", "messages.images", "api.ImageData"),
             ('{"top_logprobs":true}', "bool", "top_logprobs", "int"),
             ('{"messages":{}}', "object", "messages", "[]api.Message"),
             ('{"tools":"x"}', "string", "tools", "api.Tools"),

@@ -23,6 +23,11 @@ class CheckedTests(SynchronousTestCase):
         expected = {"num_predict": 1, "temperature": 1.0, "use_mmap": False, "stop": ("x",)}
         self.assertEqual(checked_options(given), expected)
 
+    def test_out_of_range(self) -> None:
+        """A number that no integer can hold is the least one, as on the machines Ollama runs on."""
+        for value in (1e300, -1e300, 2.0**63):
+            self.assertEqual(checked_options({"num_ctx": value}), {"num_ctx": -(2**63)})
+
     def test_mistyped(self) -> None:
         """A known option of another type is refused in Ollama's words."""
         for key, value, kind in (
