@@ -85,7 +85,7 @@ class MockOllama:
     @app.route("/", methods=["GET"])
     def root(self, request: MockRequest) -> None:
         """Say what a person with a browser wants to know."""
-        request.answer(200, b"Ollama is running", b"text/plain")
+        request.answer(200, b"Ollama is running", b"text/plain; charset=utf-8")
 
     @app.route("/api/version", methods=["GET"])
     def get_version(self, request: MockRequest) -> None:

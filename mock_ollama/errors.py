@@ -1,10 +1,13 @@
 """How each kind of refusal looks on the wire."""
 
+from urllib.parse import unquote
+
 from werkzeug.exceptions import MethodNotAllowed, NotFound
 
 from mock_ollama.directives import DirectiveError
 from mock_ollama.goscan import GoRefused
 from mock_ollama.refused import Refused
+from mock_ollama.routing import allowed_methods, redirection
 from mock_ollama.web import MockRequest, error_body
 
 REFUSALS = (Refused, GoRefused, DirectiveError, NotFound, MethodNotAllowed)
@@ -23,9 +26,24 @@ def answer_refusal(request: MockRequest, error: BaseException | None) -> None:
             request.answer(400, error_body(str(error)))
         case DirectiveError():
             request.answer(400, error_body(f"mock_ollama: {error}"))
-        case MethodNotAllowed():
-            allowed = ", ".join(sorted(error.valid_methods or ()))
-            request.setHeader(b"Allow", allowed.encode())
-            request.answer(405, b"405 method not allowed", b"text/plain")
         case _:
-            request.answer(404, b"404 page not found", b"text/plain")
+            answer_unrouted(request)
+
+
+def answer_unrouted(request: MockRequest) -> None:
+    """Write gin's answer to a request that no route takes: a redirection, 405 or 404."""
+    method, path = request.method.decode("latin-1"), unquote(request.path.decode("latin-1"))
+    methods = allowed_methods(path)
+    location = redirection(method, path)
+    if location is not None:
+        request.setHeader(b"Location", location.encode())
+        if method == "GET":
+            link = f'<a href="{location}">Moved Permanently</a>.\n\n'
+            request.answer(301, link.encode(), b"text/html; charset=utf-8")
+        else:
+            request.answer(307, b"", b"text/plain")
+    elif methods:
+        request.setHeader(b"Allow", ", ".join(methods).encode())
+        request.answer(405, b"405 method not allowed", b"text/plain")
+    else:
+        request.answer(404, b"404 page not found", b"text/plain")

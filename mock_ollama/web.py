@@ -14,6 +14,7 @@ from twisted.web.server import NOT_DONE_YET, Request, Site
 from mock_ollama.gojson import go_json
 from mock_ollama.recorder import MAX_BODY_BYTES_KEPT, Entry, Recorder, State
 
+_JSON = b"application/json; charset=utf-8"
 _SHOWN_DEPTH = 200
 _LOCAL_SUFFIXES = (".localhost", ".local", ".internal")
 
@@ -61,10 +62,10 @@ class MockRequest(Request):
             self.entry.bytes_sent += len(data)
         super().write(data)
 
-    def answer(self, status: int, body: bytes, kind: bytes = b"application/json") -> None:
+    def answer(self, status: int, body: bytes, kind: bytes = _JSON) -> None:
         """Write a whole answer of the given media type; whoever owns the request finishes it."""
         self.setResponseCode(status)
-        self.setHeader(b"Content-Type", kind + b"; charset=utf-8")
+        self.setHeader(b"Content-Type", kind)
         self.setHeader(b"Content-Length", b"%d" % len(body))
         self.write(body)
 
@@ -127,6 +128,10 @@ class Front(Resource):
             request.finish()
         elif not _is_local(request):
             request.answer(403, b"", b"text/plain")
+            request.finish()
+        elif path.startswith("//"):
+            # The router below would drop the slashes, and find what Ollama does not.
+            request.answer(404, b"404 page not found", b"text/plain")
             request.finish()
         elif failure != "hang" and not (failure == "stall" and request.method == b"POST"):
             self._app.render(request)

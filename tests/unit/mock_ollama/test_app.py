@@ -102,10 +102,37 @@ class ListTests(SynchronousTestCase):
                 )
 
     def test_unknown_path_and_method(self) -> None:
-        """Unknown paths and methods get the router's plain text."""
-        self.assertEqual(ask("GET", "/api/nothing").body, b"404 page not found")
-        answer = ask("DELETE", "/api/chat")
-        self.assertEqual((answer.status, answer.headers["allow"]), (405, "post"))
+        """Unknown paths and methods get the router's plain text, and the methods that there are."""
+        for method, path, status, allow in (
+            ("GET", "/api/nothing", 404, None),
+            ("GET", "/API/tags", 404, None),
+            ("GET", "//api/tags", 404, None),
+            ("POST", "/api//chat", 404, None),
+            ("DELETE", "/api/chat", 405, "post"),
+            ("OPTIONS", "/api/tags", 405, "head, get"),
+            ("POST", "/api/ps", 405, "get"),
+            ("HEAD", "/api/ps", 405, "get"),
+            ("POST", "/", 405, "head, get"),
+        ):
+            with self.subTest(method=method, path=path):
+                answer = ask(method, path)
+                self.assertEqual((answer.status, answer.headers.get("allow")), (status, allow))
+                self.assertEqual(answer.headers["content-type"], "text/plain")
+
+    def test_slash_at_the_end(self) -> None:
+        """A route with a slash too much is pointed to, GET for good and others for now."""
+        for method, path, status, location in (
+            ("GET", "/api/tags/", 301, "/api/tags"),
+            ("HEAD", "/api/tags/", 307, "/api/tags"),
+            ("POST", "/api/chat/", 307, "/api/chat"),
+            ("GET", "/api/chat/", 404, None),
+            ("GET", "/api/tags//", 404, None),
+        ):
+            with self.subTest(method=method, path=path):
+                answer = ask(method, path)
+                self.assertEqual(
+                    (answer.status, answer.headers.get("location")), (status, location)
+                )
 
 
 class RefusalTests(SynchronousTestCase):
