@@ -11,17 +11,21 @@ import orjson
 from attrs import define, field
 
 from neuronetz_twisted.dialects.frames import said_in, text_of
+from neuronetz_twisted.dialects.visible import tool_calls_of
 from neuronetz_twisted.dialects.writers import Writer
 from neuronetz_twisted.errors import Refusal
 from neuronetz_twisted.vocabulary import Usage
 
 MAX_ANSWER_BYTES = 64 * 1024
-"""What is kept of one answer, its thinking included, in bytes of UTF-8."""
+"""What is kept of one answer, its thinking and its tool calls included, in bytes of UTF-8."""
 
 
 @define
 class CapturingWriter:
-    """A `Writer` that keeps the first `limit` bytes of the text that it hands to another one."""
+    """A `Writer` that keeps the first `limit` bytes of what it hands to another one.
+
+    A tool call is kept as a line of JSON.
+    """
 
     _writer: Writer
     _left: int = MAX_ANSWER_BYTES
@@ -29,6 +33,7 @@ class CapturingWriter:
     _cut: bool = field(default=False, init=False)
     _content: list[str] = field(factory=list, init=False)
     _thinking: list[str] = field(factory=list, init=False)
+    _tool_calls: list[str] = field(factory=list, init=False)
 
     @stream_type.default
     def _type_of_writer(self) -> bytes:
@@ -40,14 +45,14 @@ class CapturingWriter:
         for line in lines:
             if self._cut:
                 break
-            _, content, thinking, _ = said_in(line)
-            self._hear(orjson.loads(content), orjson.loads(thinking))
+            _, content, thinking, frame = said_in(line)
+            self._hear(orjson.loads(content), orjson.loads(thinking), frame)
         return data
 
     def last(self, final: Mapping[str, Any], usage: Usage) -> bytes:
         """The other one's."""
         data = self._writer.last(final, usage)
-        self._hear(*text_of(final))
+        self._hear(*text_of(final), final)
         return data
 
     def fault(self, refusal: Refusal, request_id: str) -> bytes:
@@ -57,22 +62,27 @@ class CapturingWriter:
     def whole(self, folded: Mapping[str, Any], usage: Usage) -> bytes:
         """The other one's."""
         data = self._writer.whole(folded, usage)
-        self._hear(*text_of(folded))
+        self._hear(*text_of(folded), folded)
         return data
 
     def said(self) -> bytes:
         """All that was heard, as a JSON object; `cut` where there was more."""
-        return orjson.dumps(
-            {
-                "content": "".join(self._content),
-                "thinking": "".join(self._thinking),
-                "cut": self._cut,
-            }
-        )
+        said: dict[str, Any] = {
+            "content": "".join(self._content),
+            "thinking": "".join(self._thinking),
+        }
+        if self._tool_calls:
+            said["tool_calls"] = "".join(self._tool_calls)
+        return orjson.dumps({**said, "cut": self._cut})
 
-    def _hear(self, content: str, thinking: str) -> None:
-        # A model thinks before it speaks.
-        for said, kept in ((thinking, self._thinking), (content, self._content)):
+    def _hear(self, content: str, thinking: str, frame: Mapping[str, Any] | None) -> None:
+        # A model thinks before it speaks, and speaks before it calls.
+        calls = () if frame is None else tool_calls_of(frame)
+        for said, kept in (
+            (thinking, self._thinking),
+            (content, self._content),
+            *((f"{orjson.dumps(call).decode()}\n", self._tool_calls) for call in calls),
+        ):
             text = said.encode()
             if len(text) > self._left:
                 self._cut = True

@@ -12,6 +12,7 @@ from typing import Any
 import orjson
 from attrs import evolve, field, frozen
 
+from neuronetz_twisted.dialects.nesting import is_deeper
 from neuronetz_twisted.errors import InvalidRequest
 
 MAX_DEPTH = 32
@@ -86,20 +87,10 @@ def read_object(raw: bytes) -> dict[str, Any]:
         raise InvalidRequest("the body is not valid JSON") from None
     if not isinstance(data, dict):
         raise InvalidRequest("the body must be a JSON object")
-    if raw.count(b"{") + raw.count(b"[") <= MAX_DEPTH:
-        # No deeper than it has openings; most bodies have few.
-        return data
-    level: list[Any] = [data]
-    for _ in range(MAX_DEPTH):
-        level = [inner for outer in level for inner in _children(outer)]
-        if not level:
-            return data
-    raise InvalidRequest(f"the body is nested deeper than {MAX_DEPTH}")
-
-
-def _children(value: Any) -> list[Any]:
-    inner = value.values() if isinstance(value, dict) else value
-    return [child for child in inner if isinstance(child, (dict, list))]
+    # No deeper than it has openings; most bodies have few.
+    if raw.count(b"{") + raw.count(b"[") > MAX_DEPTH and is_deeper(data, MAX_DEPTH):
+        raise InvalidRequest(f"the body is nested deeper than {MAX_DEPTH}")
+    return data
 
 
 def apply(table: FieldTable, data: Mapping[str, Any], ignored: list[str]) -> dict[str, Any]:

@@ -122,7 +122,7 @@ MESSAGE = FieldTable(
 
 _ASKED = {
     "model": fields.text,
-    "stream": fields.flag,
+    "stream": Check(fields.flag.read, fields.flag.says, "says how the answer comes"),
     "options": fields.mapping_of(OPTIONS),
     "think": think,
     "format": answer_format,
@@ -191,7 +191,7 @@ TABLES = (
     ("`POST /api/generate`", GENERATE),
     ("`POST /api/embed`", EMBED),
     ("`POST /api/embeddings`", EMBEDDINGS),
-    ("`POST /api/show`", SHOW),
+    ("`POST /api/show`, which names nothing", SHOW),
     ("A message of `/api/chat`", MESSAGE),
     ("Ollama's `options`", OPTIONS),
     ("Ollama's `options` for embeddings", EMBED_OPTIONS),

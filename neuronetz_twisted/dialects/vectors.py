@@ -14,7 +14,7 @@ from neuronetz_twisted.errors import UpstreamNonsense
 
 _NAME = b'"embeddings":'
 _DIGITS = b"0123456789+-.eE,[]"
-_WRONG = (b",,", b"[,", b",]", b"[[[", b"]]]", b"][")
+_WRONG = (b",,", b"[,", b",]", b"[]", b"[[[", b"]]]", b"][")
 
 VECTORS = "embeddings"
 """Where a frame of `read_vectors` has its vectors, as bytes of JSON: a list of lists of numbers."""

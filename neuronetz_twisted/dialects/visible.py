@@ -5,10 +5,12 @@ The fields are those of Ollama's `ChatResponse` and `GenerateResponse` (its `api
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 
 import orjson
 
+from neuronetz_twisted.dialects.nesting import is_deeper
 from neuronetz_twisted.errors import UpstreamNonsense
 
 _TEXTS = frozenset({"model", "created_at", "response", "thinking", "done_reason"})
@@ -23,6 +25,7 @@ _NUMBERS = frozenset(
     }
 )
 _MAX_NUMBER = 1 << 53
+_DEEPEST = 64
 _MESSAGE = frozenset({"role", "content", "thinking"})
 
 # encoding/json escapes these for HTML's sake; inside JSON they can only occur in strings.
@@ -34,20 +37,39 @@ _ESCAPES = (
     ("\u2029".encode(), b"\\u2029"),
 )
 
+# The exponents that orjson writes and encoding/json may not.
+_EXPONENTS = (b"e-6", b"e+")
+_LEAST, _MOST = 1e-6, 1e21
+
 
 def as_go_writes(value: Any) -> bytes:
-    """A JSON value as Ollama would write it, compactly and with Go's escapes."""
+    """A JSON value as Ollama would write it: compactly, with Go's escapes and Go's numbers."""
     encoded = orjson.dumps(value)
+    if any(exponent in encoded for exponent in _EXPONENTS):
+        encoded = orjson.dumps(_with_go_numbers(value))
     for raw, escaped in _ESCAPES:
         if raw in encoded:
             encoded = encoded.replace(raw, escaped)
     return encoded
 
 
+def _with_go_numbers(value: Any) -> Any:
+    """The same, its floats as encoding/json has them: digits only from 1e-6 up, and below 1e21."""
+    if isinstance(value, dict):
+        return {name: _with_go_numbers(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return list(map(_with_go_numbers, value))
+    if isinstance(value, float) and _LEAST <= abs(value) < _MOST:
+        digits = format(Decimal(repr(value)), "f").removesuffix(".0")
+        return orjson.Fragment(digits.encode())
+    return value
+
+
 def visible(data: Mapping[str, Any]) -> dict[str, Any]:
     """The known fields of a frame. Counts and durations belong to a final one only.
 
-    Raises `UpstreamNonsense` for a text that is none; other fields of a wrong type fall away.
+    Raises `UpstreamNonsense` for a text that is none and for a tool call that is too deep; other
+    fields of a wrong type fall away.
     """
     frame: dict[str, Any] = {}
     is_final = data.get("done")
@@ -108,11 +130,16 @@ def _listed(
 
 
 def _tool_call(value: Mapping[str, Any]) -> dict[str, Any]:
-    """One call; without a name it is none. The arguments are the model's own."""
+    """One call; without a name it is none. The arguments are the model's own.
+
+    Raises `UpstreamNonsense` for arguments so deep that nobody could write them out again.
+    """
     function = value.get("function")
     if not isinstance(function, dict) or not isinstance(function.get("name"), str):
         return {}
     arguments = function.get("arguments")
+    if is_deeper(arguments, _DEEPEST):
+        raise UpstreamNonsense("arguments are nested too deep")
     call: dict[str, Any] = {}
     if isinstance(value.get("id"), str):
         call["id"] = value["id"]

@@ -101,6 +101,8 @@ class PathTests(SurfaceTestCase):
         for path, allow in (
             ("/api/chat", "POST"),
             ("/api/generate", "POST"),
+            ("/api/embed", "POST"),
+            ("/api/embeddings", "POST"),
             ("/v1/chat/completions", "POST"),
             ("/api/show", "POST"),
             ("/api/tags", "GET, HEAD"),
