@@ -15,14 +15,13 @@ from neuronetz_twisted.dialects.fields import (
 )
 from neuronetz_twisted.dialects.images import images
 from neuronetz_twisted.dialects.schemas import json_schema
-from neuronetz_twisted.dialects.tools import CALL, TOOL
+from neuronetz_twisted.dialects.tools import CALL, IDENTIFIER, TOOL
 from neuronetz_twisted.errors import InvalidRequest
 
 MAX_INPUTS = 2048
 MAX_DIMENSIONS = 65_536
 MAX_TOP_LOGPROBS = 20
 
-_MAX_IDENTIFIER = 256
 _KEPT = frozenset({"keep_alive", "shift"})
 """What would change a model that other tenants use as well."""
 
@@ -115,8 +114,8 @@ MESSAGE = FieldTable(
         "thinking": fields.text,
         "images": images,
         "tool_calls": fields.objects_of(CALL),
-        "tool_name": fields.text_up_to(_MAX_IDENTIFIER),
-        "tool_call_id": fields.text_up_to(_MAX_IDENTIFIER),
+        "tool_name": IDENTIFIER,
+        "tool_call_id": IDENTIFIER,
     },
 )
 

@@ -10,7 +10,13 @@ from pathlib import Path
 
 import orjson
 
-from neuronetz_twisted.dialects import native_fields, tools
+from neuronetz_twisted.dialects import (
+    native_fields,
+    openai_completions,
+    openai_embeddings,
+    openai_requests,
+    tools,
+)
 from neuronetz_twisted.dialects.fields import Check, FieldTable
 
 BEGIN = "<!-- field policy: begin -->"
@@ -18,7 +24,13 @@ END = "<!-- field policy: end -->"
 
 Titled = tuple[str, FieldTable]
 
-TABLES: tuple[Titled, ...] = (*native_fields.TABLES, *tools.TABLES)
+TABLES: tuple[Titled, ...] = (
+    *native_fields.TABLES,
+    *tools.TABLES,
+    *openai_requests.TABLES,
+    *openai_completions.TABLES,
+    *openai_embeddings.TABLES,
+)
 """All tables of all dialects, under the titles that they have in the documents."""
 
 _HEAD = "| field | type and bounds | what happens |\n|---|---|---|"

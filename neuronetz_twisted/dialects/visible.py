@@ -14,16 +14,20 @@ from neuronetz_twisted.dialects.nesting import is_deeper
 from neuronetz_twisted.errors import UpstreamNonsense
 
 _TEXTS = frozenset({"model", "created_at", "response", "thinking", "done_reason"})
-_NUMBERS = frozenset(
-    {
-        "total_duration",
-        "load_duration",
-        "prompt_eval_count",
-        "prompt_eval_duration",
-        "eval_count",
-        "eval_duration",
-    }
+_METRICS = (
+    "total_duration",
+    "load_duration",
+    "prompt_eval_count",
+    "prompt_eval_duration",
+    "eval_count",
+    "eval_duration",
 )
+_NUMBERS = frozenset(_METRICS)
+_HEAD = ("model", "created_at")
+_END = ("done", "done_reason")
+_CHAT_ORDER = (*_HEAD, "message", *_END, "logprobs", *_METRICS)
+_GENERATE_ORDER = (*_HEAD, "response", "thinking", *_END, *_METRICS, "tool_calls", "logprobs")
+_MESSAGE_ORDER = ("role", "content", "thinking", "tool_calls")
 _MAX_NUMBER = 1 << 53
 _DEEPEST = 64
 _MESSAGE = frozenset({"role", "content", "thinking"})
@@ -88,6 +92,16 @@ def visible(data: Mapping[str, Any]) -> dict[str, Any]:
         elif name in ("tool_calls", "logprobs"):
             _put_list(frame, name, value)
     return frame
+
+
+def in_order(frame: Mapping[str, Any]) -> dict[str, Any]:
+    """A frame in the order of Ollama's own types, what is not of theirs last."""
+    order = _CHAT_ORDER if "message" in frame else _GENERATE_ORDER
+    shown = {name: frame[name] for name in order if name in frame}
+    if "message" in shown:
+        message = shown["message"]
+        shown["message"] = {name: message[name] for name in _MESSAGE_ORDER if name in message}
+    return {**shown, **{name: frame[name] for name in frame if name not in shown}}
 
 
 def tool_calls_of(frame: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:

@@ -8,7 +8,7 @@ from attrs import define, field
 
 from neuronetz_twisted.dialects.frames import NO_TEXT, said_in, text_of
 from neuronetz_twisted.dialects.vectors import VECTORS
-from neuronetz_twisted.dialects.visible import logprobs_of, tool_calls_of
+from neuronetz_twisted.dialects.visible import in_order, logprobs_of, tool_calls_of
 from neuronetz_twisted.errors import UpstreamNonsense
 
 
@@ -60,7 +60,7 @@ class Fold:
             target["tool_calls"] = calls
         if logprobs := [*self._logprobs, *logprobs_of(final)]:
             folded["logprobs"] = logprobs
-        return folded
+        return in_order(folded)
 
 
 def _joined(insides: Sequence[bytes]) -> str:
