@@ -153,19 +153,19 @@ def _runs(content: str | list[dict[str, Any]], ignored: list[str]) -> list[_Run]
     kinds = [part.get("type") for part in parts]
     runs = [_Run()]
     for part, kind in zip(parts, kinds, strict=True):
+        if kind is None or kind not in part:
+            raise InvalidRequest("a part needs a type, and a field of that name", param="content")
         if kind == "text":
-            runs[-1].texts.append(part.get("text", ""))
-        elif kind == "image_url":
+            runs[-1].texts.append(part["text"])
+        else:
             if runs[-1].texts and kinds.count(kind) > 1:
                 runs.append(_Run())
-            runs[-1].images.append(_image(part, ignored))
-        else:
-            raise InvalidRequest("a part needs a type", param="content")
+            runs[-1].images.append(_image(part["image_url"], ignored))
     return runs
 
 
-def _image(part: Mapping[str, Any], ignored: list[str]) -> str:
-    url = apply(IMAGE_URL, part.get("image_url", {}), ignored).get("url")
+def _image(image_url: Mapping[str, Any], ignored: list[str]) -> str:
+    url = apply(IMAGE_URL, image_url, ignored).get("url")
     if url is None:
         raise InvalidRequest("image_url needs a url", param="image_url")
     return of_data_url(url, "image_url")
