@@ -66,6 +66,10 @@ class Program:
         self._process.terminate()
         return self.wait()
 
+    def signal(self, number: int) -> None:
+        """Send it a signal."""
+        self._process.send_signal(number)
+
     def kill(self) -> None:
         """End it as a crash does."""
         self._process.kill()
