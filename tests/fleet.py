@@ -109,7 +109,7 @@ class Fleet:
         began, before = time.monotonic(), self.served(number)
 
         def is_back() -> bool:
-            self.answered(1, "[[n=2]]", within_s=START_S)
+            self.answered(1, "[[n=5]]", within_s=START_S)
             return self.served(number) > before
 
         eventually(is_back, _HEALED_S)

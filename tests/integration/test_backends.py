@@ -28,7 +28,7 @@ class BackendsTestCase(SynchronousTestCase):
     def is_well(self) -> bool:
         """Whether the first one answers, as it does where nothing is wrong."""
         before = self.fleet.served(0)
-        self.fleet.answered(1, "[[n=1]]", within_s=STALLED_S)
+        self.fleet.answered(1, "[[n=5]]", within_s=STALLED_S)
         return self.fleet.served(0) > before
 
     def assert_back(self, number: int) -> None:
