@@ -12,8 +12,8 @@ from tests.fleet import SLOTS, Fleet, shared_fleet
 
 ROUNDS = 3
 WAVES = 5
-CALLS = 6 * SLOTS
-"""Twice as many as there are slots."""
+CALLS = 3 * SLOTS
+"""More than two hosts have slots, and no more than they have slots and places in line."""
 
 BACK_S = 30.0
 WAVE_S = STALL_S + 15.0
