@@ -219,6 +219,18 @@ def objects_of(table: FieldTable) -> Check:
     return evolve(objects, inner=table)
 
 
+def text_up_to(limit: int) -> Check:
+    """A check for a string of at most `limit` characters."""
+
+    def read(value: Any, name: str) -> str:
+        checked: str = text(value, name)
+        if len(checked) > limit:
+            raise InvalidRequest(f"{name} is longer than {limit} characters", param=name)
+        return checked
+
+    return Check(read, f"string of at most {limit} characters")
+
+
 def one_of(*words: str) -> Check:
     """A check for one of `words`."""
 
