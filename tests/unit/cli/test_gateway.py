@@ -41,8 +41,8 @@ class GatewayTests(SynchronousTestCase):
             for name, known in every()
             if "--yes" in {option for each in known.params for option in each.opts}
         }
-        expected = {"disable-tenant", "disable-key", "revoke-key", "prompts erase", "migrate"}
-        self.assertEqual(asking, expected)
+        access = {"disable-tenant", "disable-key", "revoke-key"}
+        self.assertEqual(asking, {*access, "prompts erase", "migrate", "remove-backend"})
 
     def test_version(self) -> None:
         """The version of the package."""
