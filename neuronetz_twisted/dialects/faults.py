@@ -9,13 +9,9 @@ from typing import Any
 from neuronetz_twisted.errors import BudgetExhausted, InvalidRequest, Refusal
 
 _OPENAI_TYPES = {
-    400: "invalid_request_error",
     401: "authentication_error",
     403: "permission_error",
     404: "not_found_error",
-    405: "invalid_request_error",
-    413: "invalid_request_error",
-    415: "invalid_request_error",
     429: "rate_limit_error",
 }
 _ANTHROPIC_TYPES = {
@@ -79,14 +75,18 @@ def anthropic_error(refusal: Refusal, request_id: str) -> dict[str, Any]:
 
 
 def _anthropic_type(status: int) -> str:
-    rest = "invalid_request_error" if status < _FIRST_SERVER_ERROR else "api_error"
-    return _ANTHROPIC_TYPES.get(status, rest)
+    return _ANTHROPIC_TYPES.get(status) or _type_of_others(status)
 
 
 def _openai_type(refusal: Refusal) -> str:
     if isinstance(refusal, BudgetExhausted):
         return "insufficient_quota"
-    return _OPENAI_TYPES.get(refusal.status, "api_error")
+    return _OPENAI_TYPES.get(refusal.status) or _type_of_others(refusal.status)
+
+
+def _type_of_others(status: int) -> str:
+    """The type of what has none of its own: whose fault it was, in the words of both APIs."""
+    return "invalid_request_error" if status < _FIRST_SERVER_ERROR else "api_error"
 
 
 def _limit(refusal: Refusal) -> dict[str, str]:

@@ -77,6 +77,7 @@ class OpenAIErrorTests(SynchronousTestCase):
             (InvalidApiKey(), "authentication_error"),
             (NotAllowed(), "permission_error"),
             (MethodNotAllowed(allow="GET"), "invalid_request_error"),
+            (RequestTimeout(), "invalid_request_error"),
             (RequestTooLarge(), "invalid_request_error"),
             (UnsupportedMediaType(), "invalid_request_error"),
             (AuthFailuresLimited(), "rate_limit_error"),
