@@ -11,6 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from neuronetz_twisted import errors
 from neuronetz_twisted.cli import gateway
 from neuronetz_twisted.config import load, variables
+from neuronetz_twisted.dialects import faults
 from neuronetz_twisted.edge.request import MODEL_PATH, ROUTES
 from neuronetz_twisted.variables import EMBEDDED, Variable
 from tests.openapi import DOCUMENT, read_openapi
@@ -219,6 +220,17 @@ class OtherDocumentTests(SynchronousTestCase):
         for name in names:
             places = (ROOT / name, package / name, package / "admission" / name)
             self.assertTrue(any(place.exists() for place in places), name)
+
+    def test_error_types(self) -> None:
+        """API has beside each code the types that OpenAI's and Anthropic's clients get."""
+        listed = {
+            (code, *in_ticks(row[2]), *in_ticks(row[3]))
+            for row in rows(part(read(API), "## Errors"))
+            for code in in_ticks(row[1])
+        }
+        for kind in errors.Refusal.__subclasses__():
+            openai = faults._openai_type(kind.__new__(kind))
+            self.assertIn((kind.code, openai, faults._anthropic_type(kind.status)), listed)
 
     def test_api_routes(self) -> None:
         """API lists the routes of the table in the code."""
