@@ -11,7 +11,7 @@ from typing import Any
 
 from attrs import frozen
 
-_BLOCKS = re.compile(r"```sh\n(curl .+?)\n```\n+```(\w*)\n(.+?)\n```", re.DOTALL)
+_BLOCKS = re.compile(r"```sh\n(curl [^`]+)\n```\n\n```\w*\n([^`]+)\n```")
 _KINDS = {bool: "boolean", int: "number", float: "number", str: "string"}
 
 
@@ -25,7 +25,7 @@ class Example:
 
 def examples_in(text: str) -> list[Example]:
     """The examples of a document: each block of a curl that a block of its answer follows."""
-    return [Example(command, shown) for command, _, shown in _BLOCKS.findall(text)]
+    return [Example(command, shown) for command, shown in _BLOCKS.findall(text)]
 
 
 def missing_from(shown: str, answer: str) -> list[str]:

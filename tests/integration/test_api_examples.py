@@ -12,6 +12,7 @@ from tests.gateway import shared_stack
 
 API = Path(__file__).parents[2] / "docs" / "API.md"
 DEMO = "http://127.0.0.1:8080"
+ORIGIN = "https://app.example"
 PLENTY = "100000000"
 
 
@@ -20,7 +21,7 @@ class ExampleTests(SynchronousTestCase):
         """A key with a budget, as the one in the document."""
         if shutil.which("curl") is None:
             raise SkipTest("curl is not installed")
-        self.stack = shared_stack()
+        self.stack = shared_stack(GATEWAY_CORS_ORIGINS=ORIGIN)
         self.key = self.stack.new_key()
         name = f"tenant-{self.key[:12]}/{self.key[:12]}"
         self.stack.command("set-budget", "--key", name, "--total", PLENTY)
