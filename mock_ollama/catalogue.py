@@ -40,8 +40,15 @@ _NOMIC = _Kind("nomic-bert", "137M", "F16", ("embedding",))
 _LLAVA = _Kind("llama", "7B", "Q4_0", ("completion", "vision"))
 _GPT_OSS = _Kind("gptoss", "20.9B", "MXFP4", ("completion", "tools", "thinking"))
 _CODER = _Kind("qwen2", "7.6B", "Q4_K_M", ("completion", "tools", "insert"))
+_OMNI = _Kind("omni", "9B", "Q4_K_M", ("completion", "tools", "thinking", "vision", "insert"))
 # The first beginning that a model's name has says what it is; all others are like llama3.2.
-_FAMILIES = (("qwen2.5-coder", _CODER), ("qwen", _QWEN), ("llava", _LLAVA), ("gpt-oss", _GPT_OSS))
+_FAMILIES = (
+    ("qwen2.5-coder", _CODER),
+    ("qwen", _QWEN),
+    ("llava", _LLAVA),
+    ("gpt-oss", _GPT_OSS),
+    ("omni", _OMNI),
+)
 
 
 @frozen

@@ -25,7 +25,7 @@ ENV_EXAMPLE = ROOT / ".env.example"
 STEPS = ["edge", "admission", "upstream", "relay", "settlement", "audit"]
 SECTIONS = range(1, 17)
 REQUIRED = "DATABASE_URL"
-DIALECTS = ("Native", "OpenAI")
+DIALECTS = ("Native", "OpenAI", "Anthropic")
 
 
 def read(path: Path) -> str:
