@@ -7,6 +7,7 @@ from pathlib import Path
 
 from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
+from neuronetz_twisted.vocabulary import Scope
 from tests.api_examples import Example, examples_in, missing_from
 from tests.gateway import shared_stack
 
@@ -22,7 +23,7 @@ class ExampleTests(SynchronousTestCase):
         if shutil.which("curl") is None:
             raise SkipTest("curl is not installed")
         self.stack = shared_stack(GATEWAY_CORS_ORIGINS=ORIGIN)
-        self.key = self.stack.new_key()
+        self.key = self.stack.new_key(scopes=tuple(Scope))
         name = f"tenant-{self.key[:12]}/{self.key[:12]}"
         self.stack.command("set-budget", "--key", name, "--total", PLENTY)
         self.home = self.mktemp()
@@ -44,7 +45,7 @@ class ExampleTests(SynchronousTestCase):
     def test_all(self) -> None:
         """Each is answered, and nothing that is shown of its answer has another form."""
         examples = examples_in(API.read_text(encoding="utf-8"))
-        self.assertGreater(len(examples), 8)
+        self.assertGreater(len(examples), 20)
         for example in examples:
             with self.subTest(command=example.command):
                 answer = self.answer(example)
