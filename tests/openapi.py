@@ -18,6 +18,7 @@ import yaml
 from attrs import frozen
 from twisted.trial.unittest import SynchronousTestCase
 
+from neuronetz_twisted.edge.request import MODEL_PATH, ROUTES
 from neuronetz_twisted.vocabulary import Scope
 from tests.figures import within
 from tests.gateway import PROGRAMS, Stack, shared_stack
@@ -72,6 +73,11 @@ def read_openapi() -> dict[str, Any]:
     """The document as it is."""
     data: dict[str, Any] = yaml.safe_load(DOCUMENT.read_text(encoding="utf-8"))
     return data
+
+
+def known_paths() -> set[str]:
+    """The paths of the table in the code, as documents write them."""
+    return {path.decode() for path in ROUTES} | {f"{MODEL_PATH.decode()}{{id}}"}
 
 
 def operations(data: Mapping[str, Any]) -> set[str]:

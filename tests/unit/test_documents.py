@@ -2,9 +2,8 @@
 
 import re
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -12,9 +11,9 @@ from neuronetz_twisted import errors
 from neuronetz_twisted.cli import gateway
 from neuronetz_twisted.config import load, variables
 from neuronetz_twisted.dialects import faults
-from neuronetz_twisted.edge.request import MODEL_PATH, ROUTES
+from neuronetz_twisted.dialects.policy import rewritten
 from neuronetz_twisted.variables import EMBEDDED, Variable
-from tests.openapi import DOCUMENT, read_openapi
+from tests.openapi import known_paths
 
 ROOT = Path(__file__).parents[2]
 SPEC = ROOT / "docs" / "SPEC.md"
@@ -25,7 +24,6 @@ ENV_EXAMPLE = ROOT / ".env.example"
 STEPS = ["edge", "admission", "upstream", "relay", "settlement", "audit"]
 SECTIONS = range(1, 17)
 REQUIRED = "DATABASE_URL"
-DIALECTS = ("Native", "OpenAI", "Anthropic")
 
 
 def read(path: Path) -> str:
@@ -153,7 +151,7 @@ class SpecTests(SynchronousTestCase):
     def test_routes(self) -> None:
         """The routes that SPEC 3 says are there are those of the table in the code."""
         there = [row[0] for row in rows(section(3)) if row[3].startswith("yes")]
-        self.assertEqual(_paths(there), _known_paths())
+        self.assertEqual(_paths(there), known_paths())
 
     def test_commands(self) -> None:
         """The commands that SPEC 11 says are there are those of the command line."""
@@ -174,36 +172,6 @@ class SpecTests(SynchronousTestCase):
             self.assertEqual(refusals - listed, set())
 
 
-class OpenApiTests(SynchronousTestCase):
-    """`openapi.yaml` tells of what the code has; the integration tests ask for it."""
-
-    def test_routes(self) -> None:
-        """It has the routes of the table in the code."""
-        self.assertEqual(set(read_openapi()["paths"]), _known_paths())
-
-    def test_operation_ids(self) -> None:
-        """Each operation has a name of its own."""
-        paths = read_openapi()["paths"].values()
-        names = [operation["operationId"] for item in paths for operation in item.values()]
-        self.assertEqual(len(set(names)), len(names))
-
-    def test_errors(self) -> None:
-        """It has every refusal's code under its status, in each dialect, and no other."""
-        refusals = {(kind.status, kind.code) for kind in errors.Refusal.__subclasses__()}
-        for dialect in DIALECTS:
-            self.assertEqual(_documented_errors(read_openapi(), dialect), refusals, dialect)
-
-    def test_nothing_unused(self) -> None:
-        """Each component is referred to."""
-        there = {
-            f"#/components/{kind}/{name}"
-            for kind, components in read_openapi()["components"].items()
-            for name in components
-            if kind != "securitySchemes"
-        }
-        self.assertEqual(there - set(re.findall(r'\$ref: "(.+?)"', read(DOCUMENT))), set())
-
-
 class OtherDocumentTests(SynchronousTestCase):
     """The other documents keep their promises."""
 
@@ -221,6 +189,10 @@ class OtherDocumentTests(SynchronousTestCase):
             places = (ROOT / name, package / name, package / "admission" / name)
             self.assertTrue(any(place.exists() for place in places), name)
 
+    def test_field_policy(self) -> None:
+        """API has the tables of what each field may hold as the checks themselves say it."""
+        self.assertEqual(rewritten(read(API)), read(API), "python -m ….policy docs/API.md")
+
     def test_error_types(self) -> None:
         """API has beside each code the types that OpenAI's and Anthropic's clients get."""
         listed = {
@@ -235,7 +207,7 @@ class OtherDocumentTests(SynchronousTestCase):
     def test_api_routes(self) -> None:
         """API lists the routes of the table in the code."""
         table = rows(part(read(API), "## Routes"))
-        self.assertEqual(_paths([row[0] for row in table]), _known_paths())
+        self.assertEqual(_paths([row[0] for row in table]), known_paths())
 
     def test_links(self) -> None:
         """Each relative link leads to a file, and to a heading of it where it names one."""
@@ -257,32 +229,6 @@ class OtherDocumentTests(SynchronousTestCase):
 def _paths(cells: list[str]) -> set[str]:
     """The paths that the first cells of route tables name."""
     return {word for cell in cells for word in in_ticks(cell) if word.startswith("/")}
-
-
-def _known_paths() -> set[str]:
-    return {path.decode() for path in ROUTES} | {f"{MODEL_PATH.decode()}{{id}}"}
-
-
-def _documented_errors(data: Mapping[str, Any], dialect: str) -> set[tuple[int, str]]:
-    """Status and code of the error responses of a dialect that operations refer to."""
-    prefix = f"#/components/responses/{dialect}"
-    found = set()
-    for item in data["paths"].values():
-        for operation in item.values():
-            for status, response in operation["responses"].items():
-                if response["$ref"].startswith(prefix):
-                    name = response["$ref"].rpartition("/")[2]
-                    found |= {(int(status), code) for code in _codes(data, name)}
-    return found
-
-
-def _codes(data: Mapping[str, Any], response: str) -> list[str]:
-    """The codes that an error response may have."""
-    content = data["components"]["responses"][response]["content"]["application/json"]
-    _, pinned = content["schema"]["allOf"]
-    properties = pinned["properties"]
-    code = properties.get("code") or properties["error"]["properties"]["code"]
-    return code.get("enum") or [code["const"]]
 
 
 def _anchors(text: str) -> set[str]:
