@@ -56,6 +56,11 @@ BLOCKS: Mapping[str, FieldTable] = {
     "redacted_thinking": FieldTable(taken={"type": fields.text, "data": fields.text}),
 }
 
+TABLES: tuple[tuple[str, FieldTable], ...] = (
+    *((f"`POST /v1/messages`: a block of type `{kind}`", table) for kind, table in BLOCKS.items()),
+    ("`POST /v1/messages`: `source` of an image", SOURCE),
+)
+
 _REQUIRED: Mapping[str, tuple[str, ...]] = {
     "image": ("source",),
     "tool_use": ("id", "name"),

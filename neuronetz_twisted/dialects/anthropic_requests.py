@@ -8,7 +8,7 @@ and named: agents offer such tools by habit, and a model that never hears of one
 from collections.abc import Mapping
 from typing import Any
 
-from neuronetz_twisted.dialects import fields
+from neuronetz_twisted.dialects import anthropic_blocks, fields
 from neuronetz_twisted.dialects.anthropic_blocks import (
     block_of,
     blocks_of,
@@ -88,6 +88,17 @@ THINKING = FieldTable(
 OUTPUT_CONFIG = FieldTable(taken={"format": fields.mapping}, dropped=frozenset({"effort"}))
 
 OUTPUT_FORMAT = FieldTable(taken={"type": fields.one_of("json_schema"), "schema": json_schema})
+
+TABLES: tuple[tuple[str, FieldTable], ...] = (
+    ("`POST /v1/messages`", MESSAGES),
+    ("`POST /v1/messages`: a message", MESSAGE),
+    *anthropic_blocks.TABLES,
+    ("`POST /v1/messages`: a tool", TOOL),
+    ("`POST /v1/messages`: `tool_choice`", TOOL_CHOICE),
+    ("`POST /v1/messages`: `thinking`", THINKING),
+    ("`POST /v1/messages`: `output_config`", OUTPUT_CONFIG),
+    ("`POST /v1/messages`: `format` of `output_config`", OUTPUT_FORMAT),
+)
 
 _AS_OPTIONS = {
     "temperature": "temperature",

@@ -11,10 +11,12 @@ from pathlib import Path
 import orjson
 
 from neuronetz_twisted.dialects import (
+    anthropic_requests,
     native_fields,
     openai_completions,
     openai_embeddings,
     openai_requests,
+    responses_requests,
     tools,
 )
 from neuronetz_twisted.dialects.fields import Check, FieldTable
@@ -30,6 +32,8 @@ TABLES: tuple[Titled, ...] = (
     *openai_requests.TABLES,
     *openai_completions.TABLES,
     *openai_embeddings.TABLES,
+    *responses_requests.TABLES,
+    *anthropic_requests.TABLES,
 )
 """All tables of all dialects, under the titles that they have in the documents."""
 

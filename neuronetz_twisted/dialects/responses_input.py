@@ -68,6 +68,12 @@ ITEMS: Mapping[str, FieldTable] = {
 }
 
 
+TABLES: tuple[tuple[str, FieldTable], ...] = (
+    *((f"`POST /v1/responses`: an item of type `{kind}`", table) for kind, table in ITEMS.items()),
+    *((f"`POST /v1/responses`: a part of type `{kind}`", table) for kind, table in PARTS.items()),
+)
+
+
 @define
 class InputReader:
     """Writes items into a conversation."""

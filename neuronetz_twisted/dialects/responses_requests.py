@@ -9,7 +9,7 @@ does not call it.
 from collections.abc import Mapping
 from typing import Any
 
-from neuronetz_twisted.dialects import fields
+from neuronetz_twisted.dialects import fields, responses_input
 from neuronetz_twisted.dialects.conversations import Conversation
 from neuronetz_twisted.dialects.fields import NEUTRAL_FLAG, FieldTable, apply, read_object
 from neuronetz_twisted.dialects.native_requests import capped_predict, required_model
@@ -118,6 +118,16 @@ REASONING = FieldTable(
         "summary": fields.text,
         "generate_summary": fields.text,
     }
+)
+
+
+TABLES: tuple[tuple[str, FieldTable], ...] = (
+    ("`POST /v1/responses`", RESPONSES),
+    *responses_input.TABLES,
+    ("`POST /v1/responses`: a tool", TOOL),
+    ("`POST /v1/responses`: `text`", TEXT),
+    ("`POST /v1/responses`: `format` of `text`", FORMAT),
+    ("`POST /v1/responses`: `reasoning`", REASONING),
 )
 
 
