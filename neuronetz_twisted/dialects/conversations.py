@@ -8,12 +8,14 @@ to the model host.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import orjson
 from attrs import define, field
 
 from neuronetz_twisted.dialects.fields import read_object
-from neuronetz_twisted.dialects.images import check_images
-from neuronetz_twisted.dialects.native_requests import CHAT_PATH, MESSAGE_BYTES
+from neuronetz_twisted.dialects.native_requests import (
+    CHAT_PATH,
+    bytes_of_chat,
+    images_of_chat,
+)
 from neuronetz_twisted.dialects.tools import MAX_CALLS, read_tool_calls
 from neuronetz_twisted.errors import InvalidRequest
 from neuronetz_twisted.vocabulary import NativeRequest
@@ -78,17 +80,16 @@ class Conversation:
 
         Raises `InvalidRequest` for images that are none, too many or too large.
         """
-        images = [image for message in self.messages for image in message.get("images", ())]
-        body = {"messages": self.messages, "options": options, "tools": tools or None, **beside}
+        asked = {"messages": self.messages, "options": options, "tools": tools or None, **beside}
+        body = {name: value for name, value in asked.items() if value is not None}
         return NativeRequest(
             path=CHAT_PATH,
             model=model,
-            body={name: value for name, value in body.items() if value is not None},
+            body=body,
             stream=stream,
             ignored=tuple(self.ignored),
-            prompt_bytes=sum(map(_size_of, self.messages))
-            + sum(len(orjson.dumps(tool["function"])) for tool in tools),
-            images=check_images(images),
+            prompt_bytes=bytes_of_chat(body),
+            images=images_of_chat(self.messages),
             predict_name=predict_name,
             echo=echo,
         )
@@ -100,10 +101,3 @@ def arguments_of(text: str, name: str) -> dict[str, Any]:
         return read_object(text.encode()) if text else {}
     except InvalidRequest:
         raise InvalidRequest(f"{name} must be a JSON object", param=name) from None
-
-
-def _size_of(message: Mapping[str, Any]) -> int:
-    """The bytes of a message, with what a template adds to it."""
-    calls = sum(len(orjson.dumps(call["function"])) for call in message.get("tool_calls", ()))
-    texts = len(message["content"].encode()) + len(message.get("thinking", "").encode())
-    return MESSAGE_BYTES + texts + calls

@@ -6,7 +6,7 @@ import orjson
 from twisted.trial.unittest import SynchronousTestCase
 
 from neuronetz_twisted.dialects.anthropic_requests import parse_messages
-from neuronetz_twisted.dialects.native_requests import MESSAGE_BYTES
+from neuronetz_twisted.dialects.native_requests import MESSAGE_BYTES, bytes_of_chat
 from neuronetz_twisted.errors import InvalidRequest
 from neuronetz_twisted.vocabulary import NativeRequest
 from tests.unit.dialects.pictures import in_base64, png
@@ -196,8 +196,7 @@ class MessagesTests(SynchronousTestCase):
             ],
         )
         self.assertEqual(request.ignored, ("is_error",))
-        calls = len('{"name":"add","arguments":{"a":1}}') + len('{"name":"add","arguments":{}}')
-        self.assertEqual(request.prompt_bytes, 8 + calls + 5 * MESSAGE_BYTES)
+        self.assertEqual(request.prompt_bytes, bytes_of_chat(request.body))
 
     def test_tools(self) -> None:
         """Tools of the client's own are Ollama's functions, and counted."""
@@ -205,7 +204,9 @@ class MessagesTests(SynchronousTestCase):
             {"name": "add", "description": "Adds", "input_schema": SCHEMA},
             {"type": "custom", "name": "now", "cache_control": {"type": "ephemeral"}},
         ]
-        request = parse(tools=tools, tool_choice={"type": "auto"})
+        request = parse(
+            messages=[{"role": "user", "content": "hi"}], tools=tools, tool_choice={"type": "auto"}
+        )
         functions = (
             {"name": "add", "description": "Adds", "parameters": SCHEMA},
             {"name": "now"},
@@ -213,9 +214,7 @@ class MessagesTests(SynchronousTestCase):
         expected = [{"type": "function", "function": function} for function in functions]
         self.assertEqual(request.body["tools"], expected)
         self.assertEqual(request.ignored, ("cache_control",))
-        self.assertEqual(
-            request.prompt_bytes, sum(len(orjson.dumps(function)) for function in functions)
-        )
+        self.assertEqual(request.prompt_bytes, 2 + MESSAGE_BYTES + len(orjson.dumps(expected)))
 
     def test_tools_of_others(self) -> None:
         """A tool that the client does not describe is left out and named."""
@@ -260,8 +259,12 @@ class MessagesTests(SynchronousTestCase):
     def test_output(self) -> None:
         """A schema for the answer passes, an effort does not."""
         form = {"type": "json_schema", "schema": SCHEMA}
-        request = parse(output_config={"format": form, "effort": "high"})
+        request = parse(
+            messages=[{"role": "user", "content": "hi"}],
+            output_config={"format": form, "effort": "high"},
+        )
         self.assertEqual(request.body["format"], SCHEMA)
+        self.assertEqual(request.prompt_bytes, 2 + MESSAGE_BYTES + len(orjson.dumps(SCHEMA)))
         self.assertEqual(request.ignored, ("effort",))
 
     def test_refused(self) -> None:

@@ -116,7 +116,7 @@ class ResponsesTests(SynchronousTestCase):
             {"type": "function", "name": "add", "description": "Adds", "parameters": SCHEMA},
             {"type": "function", "name": "now", "parameters": None, "strict": True},
         ]
-        request = parse(tools=tools, tool_choice="auto")
+        request = parse(input="hi", tools=tools, tool_choice="auto")
         functions = (
             {"name": "add", "description": "Adds", "parameters": SCHEMA},
             {"name": "now"},
@@ -124,9 +124,7 @@ class ResponsesTests(SynchronousTestCase):
         expected = [{"type": "function", "function": function} for function in functions]
         self.assertEqual(request.body["tools"], expected)
         self.assertEqual(request.ignored, ("strict",))
-        self.assertEqual(
-            request.prompt_bytes, sum(len(orjson.dumps(function)) for function in functions)
-        )
+        self.assertEqual(request.prompt_bytes, 2 + MESSAGE_BYTES + len(orjson.dumps(expected)))
         assert request.echo is not None
         self.assertEqual(
             request.echo["tools"],
