@@ -6,6 +6,7 @@ from tests.bodies.entry import (
     EMBEDDER,
     HELLO,
     OPEN,
+    SEER,
     TALKER,
     THINKER,
     chat,
@@ -133,6 +134,8 @@ _MESSAGES = (
         )
     ),
     said(_seen(1), 400, by_model=True, name="an image"),
+    said(_seen(1), model=SEER, name="an image that is seen", sent={"messages.0.images": [PIXEL]}),
+    said(_seen(16), model=SEER, name="16 images"),
     said(_seen(17), 400, name="17 images"),
     said(f"{_seen(9)},{_seen(9)}", 400, name="18 images in two messages"),
     *(

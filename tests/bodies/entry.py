@@ -23,6 +23,8 @@ RESPONSES = "/v1/responses"
 TALKER = "llama3.2"
 THINKER = "qwen3:8b"
 EMBEDDER = "nomic-embed-text"
+SEER = "llava:7b"
+CODER = "qwen2.5-coder:7b"
 
 HELLO = '{"role":"user","content":"hello [[n=2]]"}'
 JSON = "application/json"

@@ -1,7 +1,18 @@
 """The fields of Ollama's `GenerateRequest`, right, wrong, null and neutral."""
 
 from tests.bodies.chat_fields import PIXEL
-from tests.bodies.entry import ABSENT, EMBEDDER, GENERATE, OPEN, TALKER, THINKER, generate, whole
+from tests.bodies.entry import (
+    ABSENT,
+    CODER,
+    EMBEDDER,
+    GENERATE,
+    OPEN,
+    SEER,
+    TALKER,
+    THINKER,
+    generate,
+    whole,
+)
 
 _BASE = f'"model":"{TALKER}","stream":false'
 _PIXELS = ",".join([f'"{PIXEL}"'] * 17)
@@ -32,9 +43,11 @@ ENTRIES = (
     *(generate(f'"raw":{text}', 400) for text in ("1", "0", '"true"', '""', "[]", "{}")),
     *(generate(f'"suffix":{text}', sent={"suffix": ABSENT}) for text in ('""', "null")),
     generate('"suffix":"x"', 400, by_model=True),
+    generate('"suffix":"x"', model=CODER, sent={"suffix": "x"}),
     *(generate(f'"suffix":{text}', 400) for text in ("1", "[]", "{}", "true")),
     *(generate(f'"images":{text}', sent={"images": ABSENT}) for text in ("[]", "null")),
     generate(f'"images":["{PIXEL}"]', 400, by_model=True, name="an image"),
+    generate(f'"images":["{PIXEL}"]', model=SEER, name="an image that is seen"),
     generate(f'"images":[{_PIXELS}]', 400, name="17 images"),
     *(
         generate(f'"images":{text}', 400)

@@ -9,6 +9,7 @@ from tests.bodies.entry import (
     COMPLETIONS,
     HELLO,
     OPEN,
+    SEER,
     TALKER,
     THINKER,
     Entry,
@@ -172,6 +173,14 @@ _PARTS = (
     ),
 )
 
+_SEEN = whole(
+    CHAT_COMPLETIONS,
+    "an image that is seen",
+    f'{{"model":"{SEER}","messages":[{{"role":"user","content":[{{"type":"image_url",'
+    f'"image_url":{{"url":"data:image/png;base64,{PIXEL}"}}}}]}}]}}',
+    sent={"messages.0.images": [PIXEL]},
+)
+
 _COMPLETIONS = (
     completion(""),
     completion('"stream":true', name="streamed"),
@@ -197,4 +206,4 @@ _COMPLETIONS = (
     completion('"temperature":0.5,"top_p":0.5,"seed":3', sent={"options.seed": 3}),
 )
 
-ENTRIES = (*_FIELDS, *_MESSAGES, *_PARTS, *_COMPLETIONS)
+ENTRIES = (*_FIELDS, *_MESSAGES, *_PARTS, _SEEN, *_COMPLETIONS)

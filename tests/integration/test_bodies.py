@@ -33,7 +33,7 @@ from tests.gateway import Stack, shared_stack
 from tests.http_client import HOST, TIMEOUT_S
 
 FEWEST = 300
-EXAMPLES = 200
+EXAMPLES = 400
 LONGEST = 2000
 REFUSALS = frozenset({400, 403, 413, 415})
 
