@@ -12,18 +12,18 @@ import orjson
 from attrs import define, field
 
 from neuronetz_twisted.dialects import fields
+from neuronetz_twisted.dialects.events import plainly
 from neuronetz_twisted.dialects.fields import NEUTRAL_FLAG, FieldTable, apply, read_object
 from neuronetz_twisted.dialects.frames import said_in, text_of
+from neuronetz_twisted.dialects.native_fields import MAX_TOP_LOGPROBS
 from neuronetz_twisted.dialects.native_requests import GENERATE_PATH, required_model
 from neuronetz_twisted.dialects.openai_events import (
     NULL,
     CompletionEvents,
-    as_orjson,
     finish_reason,
     says_anything,
 )
 from neuronetz_twisted.dialects.openai_fields import (
-    MOST_LOGPROBS,
     SAMPLING,
     STREAM,
     STREAM_OPTIONS,
@@ -61,7 +61,7 @@ COMPLETION = FieldTable(
         **STREAM,
         **SAMPLING,
         "logprobs": taken_as(
-            fields.whole_in(0, MOST_LOGPROBS), "`logprobs` with so many `top_logprobs`"
+            fields.whole_in(0, MAX_TOP_LOGPROBS), "`logprobs` with so many `top_logprobs`"
         ),
         "n": only_one,
         "best_of": only_one,
@@ -146,12 +146,12 @@ class TextCompletionWriter(CompletionEvents):
         if where != "response":
             raise UpstreamNonsense("a frame of another route")
         if frame is None:
-            return b"".join((self._begin, as_orjson(content), self._goes_on))
+            return b"".join((self._begin, plainly(content), self._goes_on))
         return self._text(content, frame)
 
     def _text(self, content: bytes, frame: Mapping[str, Any]) -> bytes:
         logprobs = self._logprobs(frame)
-        return self._chunk(as_orjson(content), NULL if logprobs is None else orjson.dumps(logprobs))
+        return self._chunk(plainly(content), NULL if logprobs is None else orjson.dumps(logprobs))
 
     def _logprobs(self, frame: Mapping[str, Any]) -> dict[str, Any] | None:
         """Four lists side by side, as this older route of OpenAI's has them."""

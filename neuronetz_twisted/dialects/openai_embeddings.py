@@ -14,22 +14,20 @@ import orjson
 from attrs import define
 
 from neuronetz_twisted.dialects import fields
+from neuronetz_twisted.dialects.embed_requests import EMBED_PATH, bytes_of_input
 from neuronetz_twisted.dialects.faults import openai_error
 from neuronetz_twisted.dialects.fields import FieldTable, apply, read_object
+from neuronetz_twisted.dialects.native_fields import MAX_DIMENSIONS, MAX_INPUTS
 from neuronetz_twisted.dialects.native_requests import required_model
 from neuronetz_twisted.dialects.openai_fields import taken_as
 from neuronetz_twisted.dialects.vectors import rows_of
 from neuronetz_twisted.errors import InvalidRequest, Refusal, UpstreamNonsense
 from neuronetz_twisted.vocabulary import NativeRequest, Usage
 
-EMBED_PATH = "/api/embed"
-MOST_INPUTS = 2048
-MOST_DIMENSIONS = 65_536
-
 _BASE64 = "base64"
 
 
-@fields.check(f"string, or list of 1 to {MOST_INPUTS}")
+@fields.check(f"string, or list of 1 to {MAX_INPUTS}")
 def _input(value: Any, name: str) -> list[str]:
     if isinstance(value, str):
         return [value]
@@ -37,8 +35,8 @@ def _input(value: Any, name: str) -> list[str]:
         raise InvalidRequest(f"{name} must be a string or a list of strings", param=name)
     if not {str}.issuperset(map(type, value)):
         raise InvalidRequest(f"{name} must be text: lists of tokens are not accepted", param=name)
-    if len(value) > MOST_INPUTS:
-        raise InvalidRequest(f"{name} has more than {MOST_INPUTS} entries", param=name)
+    if len(value) > MAX_INPUTS:
+        raise InvalidRequest(f"{name} has more than {MAX_INPUTS} entries", param=name)
     return value
 
 
@@ -46,7 +44,7 @@ EMBEDDINGS = FieldTable(
     taken={
         "model": fields.text,
         "input": _input,
-        "dimensions": fields.whole_in(1, MOST_DIMENSIONS),
+        "dimensions": fields.whole_in(1, MAX_DIMENSIONS),
         "encoding_format": taken_as(fields.one_of("float", _BASE64), "the form of the vectors"),
     },
     dropped=frozenset({"user"}),
@@ -69,7 +67,7 @@ def parse_openai_embeddings(raw: bytes, max_predict: int) -> NativeRequest:  # n
         body=body,
         stream=False,
         ignored=tuple(ignored),
-        prompt_bytes=sum(len(text.encode()) for text in clean["input"]),
+        prompt_bytes=bytes_of_input(clean["input"]),
         is_whole=True,
         as_base64=clean.get("encoding_format") == _BASE64,
     )

@@ -96,11 +96,6 @@ def event(data: Mapping[str, Any]) -> bytes:
     return b"data: " + orjson.dumps(data) + b"\n\n"
 
 
-def as_orjson(text: bytes) -> bytes:
-    """A JSON string with no more escapes than it needs; Go has some that others find odd."""
-    return orjson.dumps(orjson.loads(text)) if b"\\" in text else text
-
-
 def says_anything(frame: Mapping[str, Any]) -> bool:
     """Whether a final frame brings more than counts."""
     return any(text_of(frame)) or bool(tool_calls_of(frame) or logprobs_of(frame))

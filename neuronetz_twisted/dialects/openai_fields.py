@@ -14,8 +14,17 @@ from neuronetz_twisted.dialects.fields import Check, FieldTable, apply
 from neuronetz_twisted.dialects.native_requests import capped_predict
 from neuronetz_twisted.errors import InvalidRequest
 
-MOST_LOGPROBS = 20
-"""How many likely tokens Ollama tells of for each one."""
+EFFORTS: Mapping[str, bool | str] = {
+    "none": False,
+    "minimal": "low",
+    "low": "low",
+    "medium": "medium",
+    "high": "high",
+    "xhigh": "max",
+    "ultra": "max",
+    "max": "max",
+}
+"""OpenAI's scale, and what clients add to it, as the nearest of Ollama's: as its layer has it."""
 
 _OPTION = "the option of that name"
 _LENGTHS = ("max_completion_tokens", "max_tokens")
@@ -35,15 +44,15 @@ def only_one(value: Any, name: str) -> int:
     return 1
 
 
-STREAM: Mapping[str, Check] = {
-    "stream": fields.flag,
-    "stream_options": taken_as(fields.mapping, "read by the gateway"),
-}
-
 STREAM_OPTIONS = FieldTable(
     taken={"include_usage": taken_as(fields.flag, "adds a chunk with the usage")},
     dropped=frozenset({"include_obfuscation"}),
 )
+
+STREAM: Mapping[str, Check] = {
+    "stream": fields.flag,
+    "stream_options": taken_as(fields.mapping_of(STREAM_OPTIONS), "read by the gateway"),
+}
 
 SAMPLING: Mapping[str, Check] = {
     "temperature": taken_as(fields.number, f"{_OPTION}; 1 where absent"),

@@ -7,13 +7,12 @@ each part; here a message stays one where it can.
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-import orjson
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from neuronetz_twisted.dialects import fields
-from neuronetz_twisted.dialects.fields import FieldTable, apply, read_object
+from neuronetz_twisted.dialects.conversations import arguments_of
+from neuronetz_twisted.dialects.fields import FieldTable, apply
 from neuronetz_twisted.dialects.images import of_data_url
-from neuronetz_twisted.dialects.native_requests import MESSAGE_BYTES
 from neuronetz_twisted.dialects.openai_fields import taken_as
 from neuronetz_twisted.dialects.tools import IDENTIFIER, read_tool_calls
 from neuronetz_twisted.errors import InvalidRequest
@@ -47,19 +46,37 @@ def _image_url(value: Any, name: str) -> dict[str, Any]:
 
 @fields.check("string of JSON, an object", "read as that")
 def _arguments(value: Any, name: str) -> dict[str, Any]:
-    text = fields.text(value, name)
-    try:
-        return read_object(text.encode()) if text else {}
-    except InvalidRequest:
-        raise InvalidRequest(f"{name} must be JSON, of an object", param=name) from None
+    return arguments_of(fields.text(value, name), name)
 
+
+IMAGE_URL = FieldTable(taken={"url": fields.text}, dropped=frozenset({"detail"}))
+
+PART = FieldTable(
+    taken={
+        "type": fields.one_of("text", "image_url"),
+        "text": fields.text,
+        "image_url": evolve(_image_url, inner=IMAGE_URL),
+    },
+    refused={"input_audio": (), "file": ()},
+)
+
+FUNCTION = FieldTable(taken={"name": IDENTIFIER, "arguments": _arguments})
+
+TOOL_CALL = FieldTable(
+    taken={
+        "id": IDENTIFIER,
+        "type": fields.one_of("function"),
+        "function": fields.mapping_of(FUNCTION),
+    },
+    dropped=frozenset({"index"}),
+)
 
 MESSAGE = FieldTable(
     taken={
         "role": taken_as(fields.one_of(*_ROLES), "`developer` becomes `system`"),
-        "content": _content,
+        "content": evolve(_content, inner=PART),
         "reasoning": taken_as(fields.text, "becomes `thinking`"),
-        "tool_calls": fields.objects,
+        "tool_calls": fields.objects_of(TOOL_CALL),
         "tool_call_id": IDENTIFIER,
         "name": taken_as(IDENTIFIER, "becomes `tool_name` of a `tool` message, else dropped"),
     },
@@ -67,32 +84,13 @@ MESSAGE = FieldTable(
     dropped=frozenset({"refusal", "annotations"}),
 )
 
-PART = FieldTable(
-    taken={
-        "type": fields.one_of("text", "image_url"),
-        "text": fields.text,
-        "image_url": _image_url,
-    },
-    refused={"input_audio": (), "file": ()},
-)
-
-IMAGE_URL = FieldTable(taken={"url": fields.text}, dropped=frozenset({"detail"}))
-
-TOOL_CALL = FieldTable(
-    taken={"id": IDENTIFIER, "type": fields.one_of("function"), "function": fields.mapping},
-    dropped=frozenset({"index"}),
-)
-
-FUNCTION = FieldTable(taken={"name": IDENTIFIER, "arguments": _arguments})
-
 
 @frozen
 class Conversation:
-    """Native messages, the images in them, and the bytes of their text for the estimate."""
+    """Native messages, and the images in them."""
 
     messages: Sequence[Mapping[str, Any]]
     images: Sequence[str]
-    prompt_bytes: int
 
 
 def read_messages(messages: Iterable[Mapping[str, Any]], ignored: list[str]) -> Conversation:
@@ -102,7 +100,6 @@ def read_messages(messages: Iterable[Mapping[str, Any]], ignored: list[str]) -> 
     return Conversation(
         native,
         [image for message in native for image in message.get("images", ())],
-        sum(map(_prompt_bytes, native)),
     )
 
 
@@ -190,9 +187,3 @@ def _name_tools(messages: Sequence[dict[str, Any]]) -> None:
         called = names.get(message.get("tool_call_id"))
         if called is not None:
             message.setdefault("tool_name", called)
-
-
-def _prompt_bytes(message: Mapping[str, Any]) -> int:
-    texts = (message["content"], message.get("thinking", ""))
-    calls = orjson.dumps(message["tool_calls"]) if "tool_calls" in message else b""
-    return MESSAGE_BYTES + sum(len(text.encode()) for text in texts) + len(calls)

@@ -3,8 +3,6 @@
 from collections.abc import Mapping
 from typing import Any
 
-import orjson
-
 from neuronetz_twisted.dialects import fields
 from neuronetz_twisted.dialects.fields import (
     NEUTRAL_FLAG,
@@ -14,10 +12,11 @@ from neuronetz_twisted.dialects.fields import (
     read_object,
 )
 from neuronetz_twisted.dialects.images import check_images
-from neuronetz_twisted.dialects.native_requests import CHAT_PATH, required_model
+from neuronetz_twisted.dialects.native_fields import MAX_TOP_LOGPROBS
+from neuronetz_twisted.dialects.native_requests import CHAT_PATH, bytes_of_chat, required_model
 from neuronetz_twisted.dialects.openai_fields import (
+    EFFORTS,
     MAX_COMPLETION_TOKENS,
-    MOST_LOGPROBS,
     SAMPLING,
     STREAM,
     STREAM_OPTIONS,
@@ -36,25 +35,12 @@ from neuronetz_twisted.dialects.openai_messages import (
     read_messages,
 )
 from neuronetz_twisted.dialects.schemas import json_schema
-from neuronetz_twisted.dialects.tools import read_tools
+from neuronetz_twisted.dialects.tools import TOOL, read_tools
 from neuronetz_twisted.errors import InvalidRequest
 from neuronetz_twisted.vocabulary import NativeRequest
 
-_EFFORTS: Mapping[str, bool | str | None] = {
-    "": None,
-    "none": False,
-    "minimal": "low",
-    "low": "low",
-    "medium": "medium",
-    "high": "high",
-    "xhigh": "max",
-    "ultra": "max",
-    "max": "max",
-}
-"""OpenAI's scale, and what clients add to it, as the nearest of Ollama's: as its layer has it."""
-
 _EFFORT = taken_as(
-    fields.one_of(*_EFFORTS),
+    fields.one_of("", *EFFORTS),
     "becomes `think`: `none` false, `minimal` low, `xhigh` and `ultra` max, others as they are",
 )
 
@@ -68,21 +54,41 @@ def _tool_choice(value: Any, name: str) -> str:
     return str(fields.text(value, name))
 
 
+JSON_SCHEMA = FieldTable(
+    taken={
+        "schema": taken_as(json_schema, "becomes `format`"),
+        "name": taken_as(fields.text, "has no meaning here"),
+        "description": taken_as(fields.text, "has no meaning here"),
+        "strict": taken_as(fields.flag, "has no meaning here: every schema is kept to"),
+    }
+)
+
+RESPONSE_FORMAT = FieldTable(
+    taken={
+        "type": fields.one_of("text", "json_object", "json_schema"),
+        "json_schema": taken_as(fields.mapping_of(JSON_SCHEMA), "its `schema` becomes `format`"),
+    }
+)
+
+REASONING = FieldTable(taken={"effort": _EFFORT})
+
 CHAT = FieldTable(
     taken={
         "model": fields.text,
-        "messages": fields.objects,
+        "messages": fields.objects_of(MESSAGE),
         **STREAM,
         **SAMPLING,
         "max_completion_tokens": MAX_COMPLETION_TOKENS,
-        "tools": fields.objects,
+        "tools": fields.objects_of(TOOL),
         "tool_choice": _tool_choice,
-        "response_format": taken_as(fields.mapping, "becomes `format`"),
+        "response_format": taken_as(fields.mapping_of(RESPONSE_FORMAT), "becomes `format`"),
         "reasoning_effort": _EFFORT,
-        "reasoning": taken_as(fields.mapping, "its `effort` wins over `reasoning_effort`"),
+        "reasoning": taken_as(
+            fields.mapping_of(REASONING), "its `effort` wins over `reasoning_effort`"
+        ),
         "logprobs": fields.flag,
         "top_logprobs": taken_as(
-            fields.whole_in(0, MOST_LOGPROBS), "passed on where `logprobs` is true"
+            fields.whole_in(0, MAX_TOP_LOGPROBS), "passed on where `logprobs` is true"
         ),
         "n": only_one,
     },
@@ -110,24 +116,6 @@ CHAT = FieldTable(
     ),
 )
 
-RESPONSE_FORMAT = FieldTable(
-    taken={
-        "type": fields.one_of("text", "json_object", "json_schema"),
-        "json_schema": taken_as(fields.mapping, "its `schema` becomes `format`"),
-    }
-)
-
-JSON_SCHEMA = FieldTable(
-    taken={
-        "schema": taken_as(json_schema, "becomes `format`"),
-        "name": taken_as(fields.text, "has no meaning here"),
-        "description": taken_as(fields.text, "has no meaning here"),
-        "strict": taken_as(fields.flag, "has no meaning here: every schema is kept to"),
-    }
-)
-
-REASONING = FieldTable(taken={"effort": _EFFORT})
-
 TABLES: tuple[tuple[str, FieldTable], ...] = (
     ("`POST /v1/chat/completions`", CHAT),
     ("`POST /v1/chat/completions`: a message", MESSAGE),
@@ -148,25 +136,22 @@ def parse_chat_completion(raw: bytes, max_predict: int) -> NativeRequest:
     clean = apply(CHAT, read_object(raw), ignored)
     model = required_model(clean)
     conversation = read_messages(clean.get("messages", ()), ignored)
-    tools = _tools(clean, ignored)
     own = {
-        "tools": tools or None,
+        "messages": conversation.messages,
+        "tools": _tools(clean, ignored) or None,
         "format": _format(clean, ignored),
         "think": _think(clean, ignored),
         **_logprobs(clean, ignored),
     }
+    body = {name: value for name, value in own.items() if value is not None}
     return NativeRequest(
         path=CHAT_PATH,
         model=model,
-        body={
-            "messages": conversation.messages,
-            **{name: value for name, value in own.items() if value is not None},
-            "options": options_of(clean, max_predict, ignored),
-        },
+        body={**body, "options": options_of(clean, max_predict, ignored)},
         stream=clean.get("stream", False),
         include_usage=wants_usage(clean, ignored),
         ignored=tuple(ignored),
-        prompt_bytes=conversation.prompt_bytes + (len(orjson.dumps(tools)) if tools else 0),
+        prompt_bytes=bytes_of_chat(body),
         images=check_images(conversation.images, "image_url"),
         predict_name=predict_name(clean),
     )
@@ -197,7 +182,7 @@ def _think(clean: Mapping[str, Any], ignored: list[str]) -> bool | str | None:
     """Ollama's `think`, None where that is the model's own."""
     effort = clean.get("reasoning_effort", "")
     reasoning = apply(REASONING, clean.get("reasoning", {}), ignored)
-    return _EFFORTS[reasoning.get("effort", effort)]
+    return EFFORTS.get(reasoning.get("effort", effort))
 
 
 def _logprobs(clean: Mapping[str, Any], ignored: list[str]) -> dict[str, Any]:

@@ -7,11 +7,11 @@ from typing import Any, ClassVar
 import orjson
 from attrs import define, field
 
+from neuronetz_twisted.dialects.events import plainly
 from neuronetz_twisted.dialects.frames import NO_TEXT, said_in, text_of
 from neuronetz_twisted.dialects.openai_events import (
     NULL,
     CompletionEvents,
-    as_orjson,
     finish_reason,
     says_anything,
     token_logprobs,
@@ -81,9 +81,9 @@ class ChatCompletionWriter(CompletionEvents):
         if frame is None and self._opened:
             # Most frames of any stream: a word of the answer, or of the thoughts before it.
             if thinking == NO_TEXT:
-                return b"".join((self._word, as_orjson(content), self._goes_on))
+                return b"".join((self._word, plainly(content), self._goes_on))
             if content == NO_TEXT:
-                return b"".join((self._thought, as_orjson(thinking), self._goes_on))
+                return b"".join((self._thought, plainly(thinking), self._goes_on))
         return self._deltas(content, thinking, frame or {})
 
     def _deltas(self, content: bytes, thinking: bytes, frame: Mapping[str, Any]) -> bytes:
@@ -97,11 +97,11 @@ class ChatCompletionWriter(CompletionEvents):
         logprobs = NULL if rated is None else orjson.dumps(rated)
         thought = b""
         if thinking != NO_TEXT and (content != NO_TEXT or calls):
-            thought = self._delta(b'"reasoning":' + as_orjson(thinking), logprobs)
+            thought = self._delta(b'"reasoning":' + plainly(thinking), logprobs)
             thinking, logprobs = NO_TEXT, NULL
-        delta = b'"content":' + as_orjson(content)
+        delta = b'"content":' + plainly(content)
         if thinking != NO_TEXT:
-            delta += b',"reasoning":' + as_orjson(thinking)
+            delta += b',"reasoning":' + plainly(thinking)
         if calls:
             delta += b',"tool_calls":' + orjson.dumps(calls)
         return thought + self._delta(delta, logprobs)

@@ -13,22 +13,13 @@ from neuronetz_twisted.dialects import fields, responses_input
 from neuronetz_twisted.dialects.conversations import Conversation
 from neuronetz_twisted.dialects.fields import NEUTRAL_FLAG, FieldTable, apply, read_object
 from neuronetz_twisted.dialects.native_requests import capped_predict, required_model
+from neuronetz_twisted.dialects.openai_fields import EFFORTS
 from neuronetz_twisted.dialects.responses_input import InputReader
 from neuronetz_twisted.dialects.schemas import json_schema
 from neuronetz_twisted.dialects.tools import guarded_tools, tool_name
 from neuronetz_twisted.errors import InvalidRequest
 from neuronetz_twisted.vocabulary import NativeRequest
 
-_EFFORTS: Mapping[str, bool | str] = {
-    "none": False,
-    "minimal": "low",
-    "low": "low",
-    "medium": "medium",
-    "high": "high",
-    "xhigh": "max",
-    "max": "max",
-    "ultra": "max",
-}
 _PREDICT = "max_output_tokens"
 
 
@@ -113,7 +104,7 @@ FORMAT = FieldTable(
 
 REASONING = FieldTable(
     taken={
-        "effort": fields.one_of(*_EFFORTS),
+        "effort": fields.one_of(*EFFORTS),
         # All of it is given, whatever is asked for.
         "summary": fields.text,
         "generate_summary": fields.text,
@@ -147,7 +138,7 @@ def parse_response(raw: bytes, max_predict: int) -> NativeRequest:
         model=model,
         options=_options(clean, max_predict, ignored),
         tools=tools,
-        beside={"think": _EFFORTS.get(effort or ""), "format": _format(form)},
+        beside={"think": EFFORTS.get(effort or ""), "format": _format(form)},
         stream=clean.get("stream", False),
         predict_name=_PREDICT if _PREDICT in clean else None,
         echo=_echo(clean, tools, form, effort),

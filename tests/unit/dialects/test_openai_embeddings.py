@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
+from neuronetz_twisted.dialects.embed_requests import INPUT_BYTES
+from neuronetz_twisted.dialects.native_fields import MAX_INPUTS
 from neuronetz_twisted.dialects.openai_embeddings import (
-    MOST_INPUTS,
     EmbeddingsWriter,
     parse_openai_embeddings,
 )
@@ -20,7 +21,9 @@ from neuronetz_twisted.errors import InvalidRequest, UpstreamFailed, UpstreamNon
 from neuronetz_twisted.vocabulary import NativeRequest, Usage
 
 USAGE = Usage(prompt_tokens=5)
-VECTORS = st.lists(st.lists(st.floats(width=32, allow_nan=False, allow_infinity=False)), max_size=4)
+VECTORS = st.lists(
+    st.lists(st.floats(width=32, allow_nan=False, allow_infinity=False), min_size=1), max_size=4
+)
 
 
 def parse(**body: Any) -> NativeRequest:
@@ -44,7 +47,7 @@ class RequestTests(SynchronousTestCase):
         self.assertEqual(request.body, {"input": ["a", "bé"], "dimensions": 64})
         self.assertEqual((request.path, request.model), ("/api/embed", "embed"))
         self.assertEqual((request.stream, request.is_whole, request.as_base64), (False, True, True))
-        self.assertEqual((request.ignored, request.prompt_bytes), (("user",), 4))
+        self.assertEqual((request.ignored, request.prompt_bytes), (("user",), 4 + 2 * INPUT_BYTES))
 
     def test_one_text(self) -> None:
         """A text is a list of one, an empty one too; floats are what is given by default."""
@@ -65,7 +68,7 @@ class RequestTests(SynchronousTestCase):
             ({"input": [1, 2]}, "input", "tokens"),
             ({"input": [[1, 2]]}, "input", "tokens"),
             ({"input": ["a", None]}, "input", "tokens"),
-            ({"input": ["a"] * (MOST_INPUTS + 1)}, "input", str(MOST_INPUTS)),
+            ({"input": ["a"] * (MAX_INPUTS + 1)}, "input", str(MAX_INPUTS)),
             ({"input": "a", "dimensions": 0}, "dimensions", "1"),
             ({"input": "a", "encoding_format": "int8"}, "encoding_format", "float"),
             ({"input": "a", "model": None}, "model", "required"),
@@ -79,7 +82,7 @@ class RequestTests(SynchronousTestCase):
 
     def test_most_inputs(self) -> None:
         """As many as are allowed pass."""
-        self.assertEqual(len(parse(input=["a"] * MOST_INPUTS).body["input"]), MOST_INPUTS)
+        self.assertEqual(len(parse(input=["a"] * MAX_INPUTS).body["input"]), MAX_INPUTS)
 
 
 class WriterTests(SynchronousTestCase):

@@ -2,10 +2,8 @@
 
 from typing import Any
 
-import orjson
 from twisted.trial.unittest import SynchronousTestCase
 
-from neuronetz_twisted.dialects.native_requests import MESSAGE_BYTES
 from neuronetz_twisted.dialects.openai_messages import read_messages
 from neuronetz_twisted.errors import InvalidRequest
 from tests.unit.dialects.pictures import in_base64, png
@@ -90,18 +88,14 @@ class MessageTests(SynchronousTestCase):
             sorted(ignored), ["annotations", "name", "refusal", "tool_call_id", "weight"]
         )
 
-    def test_prompt_bytes(self) -> None:
-        """Text, thinking and calls count, each message a little more."""
-        conversation = read_messages(
-            [
-                {"role": "user", "content": [text("é"), image()]},
-                {"role": "assistant", "reasoning": "Hm", "tool_calls": [call()]},
-            ],
-            [],
-        )
-        calls = len(orjson.dumps(conversation.messages[1]["tool_calls"]))
-        self.assertEqual(conversation.prompt_bytes, 2 * MESSAGE_BYTES + 2 + 2 + calls)
-        self.assertEqual(conversation.images, [PICTURE])
+    def test_images(self) -> None:
+        """They are gathered from all messages, in their order, to be looked at together."""
+        first, second = in_base64(png(1, 2)), in_base64(png(3, 4))
+        said = [
+            {"role": "user", "content": [image(f"data:;base64,{picture}")]}
+            for picture in (first, second)
+        ]
+        self.assertEqual(read_messages(said, []).images, [first, second])
 
     def test_refused(self) -> None:
         """What cannot be carried is refused by its name."""

@@ -221,16 +221,18 @@ class BodyTests(SynchronousTestCase):
         """Tools pass as they are, and are part of the prompt."""
         for choice in (None, "auto"):
             with self.subTest(choice=choice):
-                request = parse(tools=[TOOL], tool_choice=choice)
+                messages = [{"role": "user", "content": "Hi"}]
+                request = parse(messages=messages, tools=[TOOL], tool_choice=choice)
                 self.assertEqual(request.body["tools"], [TOOL])
                 self.assertEqual(request.ignored, ())
-                self.assertEqual(request.prompt_bytes, len(orjson.dumps([TOOL])))
+                tools = len(orjson.dumps([TOOL]))
+                self.assertEqual(request.prompt_bytes, MESSAGE_BYTES + 2 + tools)
 
     def test_tool_choice(self) -> None:
         """Without tools the model has none; it cannot be made to use them."""
         request = parse(tools=[TOOL], tool_choice="none")
         self.assertNotIn("tools", request.body)
-        self.assertEqual((request.ignored, request.prompt_bytes), ((), 0))
+        self.assertEqual(request.ignored, ())
         named = {"type": "function", "function": {"name": "weather"}}
         for choice in ("required", "any", named):
             with self.subTest(choice=choice):
