@@ -36,7 +36,7 @@ class Meter:
         passed: list[bytes] = []
         try:
             for line in lines:
-                if self.final is None and is_ordinary(line):
+                if self.final is None and not self.is_whole and is_ordinary(line):
                     passed.append(line)
                 else:
                     self._read(line, passed)

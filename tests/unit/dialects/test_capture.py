@@ -22,6 +22,15 @@ def thinking_frame(text: str) -> bytes:
     return orjson.dumps(frame)
 
 
+def calling_frame(*names: str) -> bytes:
+    """A frame that calls tools."""
+    frame = orjson.loads(chat_frame(""))
+    frame["message"]["tool_calls"] = [
+        {"function": {"name": name, "arguments": {"city": "Köln"}}} for name in names
+    ]
+    return orjson.dumps(frame)
+
+
 def heard(writer: CapturingWriter) -> Any:
     """All that was heard."""
     return orjson.loads(writer.said())
@@ -94,6 +103,33 @@ class CapturingTests(SynchronousTestCase):
         writer = CapturingWriter(NativeWriter(), 4)
         writer.whole({"message": {"content": "Hello", "thinking": "12345"}}, USAGE)
         self.assertEqual(heard(writer), {"content": "", "thinking": "1234", "cut": True})
+
+    def test_tool_calls(self) -> None:
+        """Calls of tools are part of what was said, each a line of JSON; in all frames."""
+        writer = CapturingWriter(NativeWriter())
+        writer.frames([chat_frame("Hm"), calling_frame("w", "x")])
+        writer.last(orjson.loads(calling_frame("y")), USAGE)
+        said = heard(writer)
+        self.assertEqual((said["content"], said["cut"]), ("Hm", False))
+        called = [orjson.loads(line) for line in said["tool_calls"].splitlines()]
+        self.assertEqual([call["function"]["name"] for call in called], ["w", "x", "y"])
+        self.assertEqual(called[0]["function"]["arguments"], {"city": "Köln"})
+
+    def test_tool_calls_in_one_piece(self) -> None:
+        """As in a stream."""
+        streamed, whole = CapturingWriter(NativeWriter()), CapturingWriter(NativeWriter())
+        streamed.frames([calling_frame("w", "x")])
+        whole.whole(orjson.loads(calling_frame("w", "x")), USAGE)
+        self.assertEqual(heard(whole), heard(streamed))
+
+    def test_tool_calls_count(self) -> None:
+        """They share the limit with all that was said before them."""
+        writer = CapturingWriter(NativeWriter(), 10)
+        writer.frames([chat_frame("12345"), calling_frame("w"), chat_frame("6")])
+        self.assertEqual(
+            heard(writer),
+            {"content": "12345", "thinking": "", "tool_calls": '{"fun', "cut": True},
+        )
 
     def test_nonsense(self) -> None:
         """Frames that the other writer refuses are not heard."""

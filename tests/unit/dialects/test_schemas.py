@@ -36,6 +36,18 @@ def chain(length: int, **last: Any) -> dict[str, Any]:
     return {"$ref": "#/$defs/d0", "$defs": {**defs, f"d{length}": last}}
 
 
+def deep(levels: int, inside: dict[str, Any]) -> dict[str, Any]:
+    """A schema at the bottom of lists within lists."""
+    for _ in range(levels):
+        inside = {"items": inside}
+    return inside
+
+
+def only_defs(schema: dict[str, Any]) -> dict[str, Any]:
+    """The definitions of a schema."""
+    return {"$defs": schema["$defs"]}
+
+
 def wide(levels: int, times: int, keyword: str) -> dict[str, Any]:
     """Definitions each of which has the next one `times` times in a list."""
     defs: dict[str, Any] = {
@@ -107,6 +119,7 @@ REFUSED: tuple[tuple[str, dict[str, Any]], ...] = (
     ("no schema", {"$ref": "#/type", "type": "object"}),
     ("deeper", chain(MAX_LEVELS, type="string")),
     ("deeper", chain(2000)),
+    ("deeper", {"anyOf": [chain(10)], **deep(24, {"$ref": "#/$defs/d0"}), **only_defs(chain(10))}),
     ("schemas", wide(8, 8, "anyOf")),
     ("schemas", wide(8, 8, "prefixItems")),
     ("schemas", {"type": ["object"] * 200, "properties": {"a": {"type": ["object"] * 200}}}),

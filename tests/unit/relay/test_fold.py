@@ -12,6 +12,10 @@ from neuronetz_twisted.errors import UpstreamNonsense
 from neuronetz_twisted.relay.fold import Fold
 from neuronetz_twisted.testing.upstream import chat_frame
 
+CALLS: list[dict[str, Any]] = [
+    {"function": {"index": index, "name": "w", "arguments": {"n": index}}} for index in range(3)
+]
+
 
 def folded(frames: list[dict[str, Any]], final: dict[str, Any]) -> dict[str, Any]:
     """Fold frames and a final one."""
@@ -40,6 +44,61 @@ class FoldTests(SynchronousTestCase):
         frames = [{"response": "a", "thinking": "x"}, {"response": "b"}]
         expected = {"response": "abc", "thinking": "x", "done": True}
         self.assertEqual(folded(frames, {"response": "c"}), expected)
+
+    def test_tool_calls(self) -> None:
+        """Calls of all frames are one list, in the message, or beside the response."""
+        first, second, third = CALLS
+        frames = [
+            {"message": {"role": "assistant", "content": "", "tool_calls": [first]}},
+            {"message": {"role": "assistant", "content": "a", "tool_calls": [second]}},
+        ]
+        final = {"message": {"role": "assistant", "content": "", "tool_calls": [third]}}
+        self.assertEqual(
+            folded(frames, final),
+            {
+                "message": {
+                    "role": "assistant",
+                    "content": "a",
+                    "tool_calls": [first, second, third],
+                },
+                "done": True,
+            },
+        )
+        beside = folded(
+            [{"response": "", "tool_calls": [first]}], {"response": "", "tool_calls": [second]}
+        )
+        expected = {"response": "", "done": True, "tool_calls": [first, second]}
+        self.assertEqual(beside, expected)
+
+    def test_logprobs(self) -> None:
+        """What is said of each token is one list, with nothing of a token lost."""
+        said = [{"token": text, "logprob": -1.5, "bytes": [97]} for text in "abc"]
+        frames = [{"response": "a", "logprobs": said[:1]}, {"response": "b", "logprobs": said[1:2]}]
+        expected = {"response": "abc", "done": True, "logprobs": said}
+        self.assertEqual(folded(frames, {"response": "c", "logprobs": said[2:]}), expected)
+
+    def test_order(self) -> None:
+        """Fields come in the order of Ollama's types, ours behind them."""
+        frames = [{"message": {"content": "a", "thinking": "b", "tool_calls": CALLS[:1]}}]
+        final = {
+            "model": "m",
+            "message": {"content": "", "role": "assistant"},
+            "eval_count": 2,
+            "gateway_cut": "budget",
+            "done_reason": "stop",
+            "logprobs": [{"token": "a", "logprob": 0}],
+        }
+        answer = folded(frames, final)
+        self.assertEqual(
+            list(answer),
+            ["model", "message", "done", "done_reason", "logprobs", "eval_count", "gateway_cut"],
+        )
+        self.assertEqual(list(answer["message"]), ["role", "content", "thinking", "tool_calls"])
+
+    def test_vectors(self) -> None:
+        """An answer in one object has nothing to be folded."""
+        final = {"model": "m", "embeddings": b"[[1]]", "done": True}
+        self.assertEqual(Fold(0).finish(final), final)
 
     @settings(deadline=None)
     @given(

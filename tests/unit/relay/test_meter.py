@@ -52,3 +52,58 @@ class MeterTests(SynchronousTestCase):
         self.assertFalse(meter.broken)
         self.assertEqual(meter.feed([chat_frame("a")]), [])
         self.assertTrue(meter.broken)
+
+    def test_tool_calls_and_logprobs(self) -> None:
+        """Frames that carry them pass as the model host wrote them, and count as any other."""
+        calling = (
+            b'{"model":"m","created_at":"t","message":{"role":"assistant","content":"",'
+            b'"tool_calls":[{"id":"1","function":{"index":0,"name":"w","arguments":'
+            b'{"b":"\\u003c","a":1.5}}}]},"done":false}'
+        )
+        saying = (
+            b'{"model":"m","created_at":"t","response":"a","done":false,"logprobs":'
+            b'[{"token":"a","logprob":-0.0000012,"bytes":[97]}]}'
+        )
+        lines = [calling, saying]
+        meter = Meter(0)
+        self.assertEqual(meter.feed(lines), lines)
+        self.assertEqual(meter.frames, 2)
+
+    def test_arguments_too_deep(self) -> None:
+        """What nobody could write out again breaks the stream; what came before it stands."""
+        deep = b'{"a":' * 300 + b"1" + b"}" * 300
+        call = b'[{"function":{"name":"w","arguments":%b}}]' % deep
+        line = b'{"message":{"content":"","tool_calls":%b},"done":false}' % call
+        meter = Meter(0)
+        self.assertEqual(meter.feed([chat_frame("a"), line]), [chat_frame("a")])
+        self.assertTrue(meter.broken)
+
+    def test_whole(self) -> None:
+        """An answer in one object is final, and has no frames; its vectors stay bytes."""
+        meter = Meter(3, is_whole=True)
+        line = b'{"model":"m","embeddings":[[1,2]],"prompt_eval_count":7}'
+        self.assertEqual(meter.feed([line]), [])
+        self.assertEqual(
+            meter.final,
+            {"model": "m", "prompt_eval_count": 7, "embeddings": b"[[1,2]]", "done": True},
+        )
+        self.assertEqual(meter.usage(), Usage(prompt_tokens=7))
+        self.assertFalse(meter.broken)
+        meter.feed([line])
+        self.assertTrue(meter.broken)
+
+    def test_whole_without_a_count(self) -> None:
+        """What has a prompt and no count costs the estimate; nothing asked costs nothing."""
+        line = b'{"model":"m","embeddings":[[1,2]]}'
+        for estimate in (3, 0):
+            meter = Meter(estimate, is_whole=True)
+            meter.feed([line])
+            self.assertEqual(meter.usage(), Usage(prompt_tokens=estimate, estimated=estimate > 0))
+
+    def test_whole_that_is_none(self) -> None:
+        """A frame of a stream, an error, or anything else breaks an answer in one object."""
+        for line in (chat_final(), chat_frame("a"), b'{"error":"no"}', b"no JSON"):
+            with self.subTest(line=line):
+                meter = Meter(0, is_whole=True)
+                self.assertEqual(meter.feed([line]), [])
+                self.assertEqual((meter.broken, meter.final), (True, None))
