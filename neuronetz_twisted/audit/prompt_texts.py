@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 import orjson
@@ -13,7 +14,7 @@ from neuronetz_twisted.vocabulary import Outcome, PromptText, Ticket
 MAX_REQUEST_BYTES = 64 * 1024
 """What is kept of one request, in bytes of its JSON text."""
 
-_SAID_BY_CLIENT = ("system", "prompt", "messages")
+_SAID_BY_CLIENT = ("system", "prompt", "suffix", "input", "messages")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -24,7 +25,10 @@ def text_of_call(ticket: Ticket, outcome: Outcome, retention: timedelta) -> Prom
     """
     call, principal = ticket.call, ticket.principal
     body = call.request.body
-    request = orjson.dumps({name: body[name] for name in _SAID_BY_CLIENT if name in body})
+    said = {name: body[name] for name in _SAID_BY_CLIENT if name in body}
+    if "messages" in said:
+        said["messages"] = [_without_images(message) for message in said["messages"]]
+    request = orjson.dumps(said)
     answer = outcome.answer
     text = {
         "request": request[:MAX_REQUEST_BYTES].decode("utf-8", "ignore"),
@@ -40,6 +44,11 @@ def text_of_call(ticket: Ticket, outcome: Outcome, retention: timedelta) -> Prom
         expires_at=started_at + retention,
         text=orjson.dumps(text),
     )
+
+
+def _without_images(message: Mapping[str, Any]) -> dict[str, Any]:
+    """A message's text: of one image alone there would be no room for any."""
+    return {name: value for name, value in message.items() if name != "images"}
 
 
 @define

@@ -57,6 +57,8 @@ def show(*, request_id: UUID, as_json: bool) -> None:
     if answer["thinking"]:
         _show_text("thinking", answer["thinking"], cut=False)
     _show_text("answer", answer["content"], cut=answer["cut"])
+    if "tool_calls" in answer:
+        _show_text("tool calls", answer["tool_calls"], cut=answer["cut"])
 
 
 @prompts.command()

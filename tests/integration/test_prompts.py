@@ -138,7 +138,7 @@ class ShowTests(PromptCase):
 
     def test_everything_that_can_be_said(self) -> None:
         """Thinking and cuts are told, an answer that never came too, and no terminal obeys."""
-        thought = {"content": "a\x1b[2Jb", "thinking": "hm", "cut": True}
+        thought = {"content": "a\x1b[2Jb", "thinking": "hm", "tool_calls": "{w}\n", "cut": True}
         said = {"request": "{}", "request_cut": True, "answer": thought}
         text, silent = (
             self.text(text=orjson.dumps(said)),
@@ -150,6 +150,7 @@ class ShowTests(PromptCase):
             "request, the first 64 KiB",
             "thinking:\n  hm",
             "answer, the first 64 KiB",
+            "tool calls, the first 64 KiB of it:\n  {w}",
         ):
             self.assertIn(expected, out)
         self.assertIn("a?[2Jb", out)

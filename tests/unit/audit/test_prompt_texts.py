@@ -54,6 +54,26 @@ class TextTests(SynchronousTestCase):
         kept = said({"system": "Be brief", "prompt": "Hi"})
         self.assertEqual(orjson.loads(kept["request"]), {"system": "Be brief", "prompt": "Hi"})
 
+    def test_what_is_embedded(self) -> None:
+        """Texts to be embedded, and what comes behind a prompt, are said too."""
+        kept = said({"input": ["a", "b"], "dimensions": 3})
+        self.assertEqual(orjson.loads(kept["request"]), {"input": ["a", "b"]})
+        kept = said({"prompt": "a", "suffix": "b", "images": ["aGk="]})
+        self.assertEqual(orjson.loads(kept["request"]), {"prompt": "a", "suffix": "b"})
+
+    def test_images(self) -> None:
+        """No image takes the place of what was said after it."""
+        call = {"function": {"name": "w", "arguments": {}}}
+        messages = [
+            {"role": "user", "content": "a", "images": ["A" * LIMIT]},
+            {"role": "assistant", "tool_calls": [call]},
+        ]
+        kept = said({"messages": messages})
+        self.assertEqual(
+            orjson.loads(kept["request"]),
+            {"messages": [{"role": "user", "content": "a"}, messages[1]]},
+        )
+
     def test_what_the_model_said(self) -> None:
         """The answer is kept as it was heard; None where none was begun."""
         self.assertIsNone(said({"prompt": "Hi"})["answer"])
