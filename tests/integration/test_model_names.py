@@ -192,6 +192,9 @@ class Caller:
         self._connection.close()
 
 
+GRAPHIC = frozenset(map(chr, range(33, 127)))
+
+
 class ModelNameTests(SynchronousTestCase):
     def setUp(self) -> None:
         """A host with several models, and a key that may use two of them."""
@@ -276,6 +279,7 @@ class ModelNameTests(SynchronousTestCase):
                     self.assertEqual(answer["id"], model)
                 else:
                     self.assertIn(status, {400, 403, 414}, ascii(spelling))
-                plain = spelling.isascii() and spelling.isprintable() and "//" not in spelling
+                # A path has no blanks, whatever a body may have (edge/request.py).
+                plain = spelling.isascii() and not set(spelling) - GRAPHIC and "//" not in spelling
                 if model in ALLOWED and plain:
                     self.assertEqual(status, 200, path)

@@ -9,6 +9,7 @@ import json
 import os
 import re
 import shutil
+import ssl
 import subprocess
 import tempfile
 from collections.abc import Sequence
@@ -56,12 +57,16 @@ def _of_the_machine() -> Node | None:
     return None if node is None or npm is None else Node((node,), (npm,))
 
 
+_CERTIFICATES = {"NODE_EXTRA_CA_CERTS": ssl.get_default_verify_paths().cafile or ""}
+"""Node trusts a list of its own, and not what the machine trusts."""
+
+
 def _run(words: Sequence[str], home: Path, timeout_s: int, **environ: str) -> tuple[int, str]:
     """The exit status and all output of a program."""
     done = subprocess.run(
         words,
         cwd=home,
-        env={**os.environ, **environ},
+        env={**_CERTIFICATES, **os.environ, **environ},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
