@@ -5,7 +5,6 @@ without knowing it (docs/ARCHITECTURE.md).
 """
 
 from collections.abc import Mapping
-from datetime import datetime
 from enum import Enum
 from typing import Any, Protocol
 from uuid import UUID
@@ -18,9 +17,6 @@ from neuronetz_twisted.limits import NOTHING_SET, Grant, Limits
 
 CLIENT_CLOSED = 499
 """The status that the record gives to an answer nobody waited for, as nginx does."""
-
-BYTES_PER_TOKEN = 3
-"""What the estimate of a prompt takes for one token (SPEC 7)."""
 
 
 class Scope(Enum):
@@ -287,15 +283,3 @@ class Outcome:
         if isinstance(error, Refusal):
             word, status = error.outcome, error.status
         return cls(end=end, word=word, status=status, usage=usage, backend=backend)
-
-
-@frozen(kw_only=True)
-class PromptText:
-    """What was said in one call, on its way into the prompt log (SPEC 9). `text` is JSON."""
-
-    id: UUID
-    tenant_id: UUID
-    key_id: UUID
-    started_at: datetime
-    expires_at: datetime
-    text: bytes = field(repr=False)

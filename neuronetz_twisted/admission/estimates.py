@@ -12,7 +12,8 @@ from collections import OrderedDict
 
 from attrs import define, field
 
-from neuronetz_twisted.vocabulary import BYTES_PER_TOKEN
+BYTES_PER_TOKEN = 3
+"""What a prompt has for one token, before a host has counted any."""
 
 LEAST_RATIO, LARGEST_RATIO = 1.0, 4.5
 """Bytes per token: a vocabulary of bytes has one; more than prose has is never believed."""

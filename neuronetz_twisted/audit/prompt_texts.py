@@ -7,15 +7,27 @@ from typing import Any
 from uuid import UUID
 
 import orjson
-from attrs import define, field
+from attrs import define, field, frozen
 
-from neuronetz_twisted.vocabulary import Outcome, PromptText, Ticket
+from neuronetz_twisted.vocabulary import Outcome, Ticket
 
 MAX_REQUEST_BYTES = 64 * 1024
 """What is kept of one request, in bytes of its JSON text."""
 
 _SAID_BY_CLIENT = ("system", "prompt", "suffix", "input", "messages")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@frozen(kw_only=True)
+class PromptText:
+    """What was said in one call, on its way into the prompt log (SPEC 9). `text` is JSON."""
+
+    id: UUID
+    tenant_id: UUID
+    key_id: UUID
+    started_at: datetime
+    expires_at: datetime
+    text: bytes = field(repr=False)
 
 
 def text_of_call(ticket: Ticket, outcome: Outcome, retention: timedelta) -> PromptText:

@@ -22,10 +22,10 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
-from neuronetz_twisted.audit.prompt_texts import DailyQuota, day_at, text_of_call
+from neuronetz_twisted.audit.prompt_texts import DailyQuota, PromptText, day_at, text_of_call
 from neuronetz_twisted.audit.sealing import MasterKey
 from neuronetz_twisted.errors import DatabaseUnavailable
-from neuronetz_twisted.vocabulary import Outcome, PromptText, Ticket
+from neuronetz_twisted.vocabulary import Outcome, Ticket
 
 KEPT: Final = "kept"
 DROPPED: Final = "dropped"

@@ -25,8 +25,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import insert as upsert
 
+from neuronetz_twisted.audit.prompt_texts import PromptText
 from neuronetz_twisted.stores.tables import api_keys, prompt_keys, prompt_log, tenants
-from neuronetz_twisted.vocabulary import PromptText
 
 # Advisory locks of two numbers are apart from those of one (PostgreSQL 13.3.5).
 _LOCK_SPACE = 0x6E7A7074

@@ -8,6 +8,7 @@ from uuid import UUID
 from attrs import frozen
 from twisted.internet.defer import Deferred
 
+from neuronetz_twisted.audit.prompt_texts import PromptText
 from neuronetz_twisted.stores.postgres import DatabaseThreads
 from neuronetz_twisted.stores.prompt_queries import (
     Sealer,
@@ -15,7 +16,6 @@ from neuronetz_twisted.stores.prompt_queries import (
     usage_since,
     write_texts,
 )
-from neuronetz_twisted.vocabulary import PromptText
 
 
 @frozen

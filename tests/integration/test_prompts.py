@@ -11,10 +11,10 @@ import orjson
 import psycopg
 from twisted.trial.unittest import SynchronousTestCase
 
+from neuronetz_twisted.audit.prompt_texts import PromptText
 from neuronetz_twisted.audit.sealing import MasterKey, master_keys_in
 from neuronetz_twisted.stores import prompt_queries
 from neuronetz_twisted.stores.engine import service_engine
-from neuronetz_twisted.vocabulary import PromptText
 from tests.command_line import CHEAP_ARGON2, command, json_of
 from tests.gateway import marker, own_stack
 from tests.http_client import Caller, ask, chat, request_bytes

@@ -11,7 +11,7 @@ from twisted.internet.task import Clock
 from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
-from neuronetz_twisted.audit.prompt_texts import text_of_call
+from neuronetz_twisted.audit.prompt_texts import PromptText, text_of_call
 from neuronetz_twisted.audit.prompts import DROPPED, KEPT, OVERHEAD_BYTES, PromptLimits, PromptLog
 from neuronetz_twisted.audit.sealing import MasterKey
 from neuronetz_twisted.errors import DatabaseUnavailable
@@ -23,7 +23,7 @@ from neuronetz_twisted.testing.calls import (
     made_ticket,
 )
 from neuronetz_twisted.testing.identity import Gate
-from neuronetz_twisted.vocabulary import End, Outcome, PromptText, Ticket
+from neuronetz_twisted.vocabulary import End, Outcome, Ticket
 
 MASTER = MasterKey(b"m" * 32)
 OTHER_TENANT = UUID(int=7)

@@ -6,6 +6,7 @@ from uuid import UUID
 from attrs import evolve
 from twisted.internet.defer import Deferred
 
+from neuronetz_twisted.admission.estimates import BYTES_PER_TOKEN
 from neuronetz_twisted.errors import AuditUnavailable, InvalidApiKey, NotAllowed
 from neuronetz_twisted.settlement import settle
 from neuronetz_twisted.settlement.settle import LISTS_PER_KEY, PORTION
@@ -19,7 +20,7 @@ from neuronetz_twisted.testing.calls import (
     made_request,
     made_ticket,
 )
-from neuronetz_twisted.vocabulary import BYTES_PER_TOKEN, End, Outcome, Usage
+from neuronetz_twisted.vocabulary import End, Outcome, Usage
 from tests.unit.settlement.settling import OK, SettlementTestCase
 
 ARRIVAL = made_arrival(route="GET /api/tags", received=1.0)
