@@ -15,18 +15,18 @@ from attrs import define, field, frozen
 
 from neuronetz_twisted.dialects.events import (
     EVENT_END,
-    STREAM_TYPE,
-    event,
-    event_begin,
+    cut_fields,
     plainly,
+    typed_begin,
+    typed_event,
 )
 from neuronetz_twisted.dialects.faults import anthropic_error
-from neuronetz_twisted.dialects.frames import NO_TEXT, said_in, text_of
+from neuronetz_twisted.dialects.frames import text_of
+from neuronetz_twisted.dialects.part_events import PartEvents
 from neuronetz_twisted.dialects.visible import tool_calls_of
-from neuronetz_twisted.errors import Refusal, UpstreamNonsense
+from neuronetz_twisted.errors import Refusal
 from neuronetz_twisted.vocabulary import Usage
 
-_CUT = "gateway_cut"
 _DELTA_END = b"}}" + EVENT_END
 
 
@@ -38,15 +38,8 @@ class _Kind:
     delta: bytes
 
 
-_THINKING = _Kind(
-    {"type": "thinking", "thinking": "", "signature": ""},
-    b'"type":"thinking_delta","thinking":',
-)
-_TEXT = _Kind({"type": "text", "text": ""}, b'"type":"text_delta","text":')
-
-
 @define(kw_only=True)
-class MessageWriter:
+class MessageWriter(PartEvents[_Kind]):
     """Anthropic's message: one object, or its pieces as server-sent events.
 
     `id` is unique. `input_tokens` is the estimate that `message_start` has to give; `message_delta`
@@ -57,39 +50,22 @@ class MessageWriter:
     id: str
     model: str
     input_tokens: int
-    stream_type = STREAM_TYPE
+
+    _THINKING = _Kind(
+        {"type": "thinking", "thinking": "", "signature": ""},
+        b'"type":"thinking_delta","thinking":',
+    )
+    _TEXT = _Kind({"type": "text", "text": ""}, b'"type":"text_delta","text":')
+
     _opened: bool = field(default=False, init=False)
     _blocks: int = field(default=0, init=False)
     _calls: int = field(default=0, init=False)
     _kind: _Kind | None = field(default=None, init=False)
     _delta: bytes = field(default=b"", init=False)
 
-    def frames(self, lines: Sequence[bytes]) -> bytes:
-        """A delta for each text; the first ones open the message."""
-        pieces = self._begun()
-        for line in lines:
-            self._take(*said_in(line), pieces)
-        return b"".join(pieces)
-
-    def last(self, final: Mapping[str, Any], usage: Usage) -> bytes:
-        """The end of the last block, why it ended, and the usage."""
-        pieces = self._begun()
-        content, thinking = map(orjson.dumps, text_of(final))
-        self._take("message" if "message" in final else "", content, thinking, final, pieces)
-        self._close(pieces)
-        delta = {"stop_reason": _stop_reason(final, self._calls), "stop_sequence": None}
-        pieces.append(
-            event(
-                "message_delta",
-                {"type": "message_delta", "delta": delta, "usage": _usage(usage), **_cut(final)},
-            )
-        )
-        pieces.append(event("message_stop", {"type": "message_stop"}))
-        return b"".join(pieces)
-
     def fault(self, refusal: Refusal, request_id: str) -> bytes:
         """An event `error`, and no `message_stop`."""
-        return event("error", anthropic_error(refusal, request_id))
+        return typed_event(anthropic_error(refusal, request_id))
 
     def whole(self, folded: Mapping[str, Any], usage: Usage) -> bytes:
         """A `message` object."""
@@ -97,41 +73,21 @@ class MessageWriter:
         calls = tool_calls_of(folded)
         blocks: list[Mapping[str, Any]] = []
         if thinking:
-            blocks.append({**_THINKING.fields, "thinking": thinking})
+            blocks.append({**self._THINKING.fields, "thinking": thinking})
         if content:
-            blocks.append({**_TEXT.fields, "text": content})
+            blocks.append({**self._TEXT.fields, "text": content})
         blocks += [
             self._tool_use(call["function"], call["function"]["arguments"]) for call in calls
         ]
         reason = _stop_reason(folded, len(calls))
-        return orjson.dumps({**self._message(blocks, reason, usage), **_cut(folded)})
+        return orjson.dumps({**self._message(blocks, reason, usage), **cut_fields(folded)})
 
     def _begun(self) -> list[bytes]:
-        """The pieces of a part of the answer, the first of which opens the message."""
         if self._opened:
             return []
         self._opened = True
         message = self._message([], None, Usage(prompt_tokens=self.input_tokens))
-        return [event("message_start", {"type": "message_start", "message": message})]
-
-    def _take(
-        self,
-        said_in: str,
-        content: bytes,
-        thinking: bytes,
-        frame: Mapping[str, Any] | None,
-        pieces: list[bytes],
-    ) -> None:
-        """Put what one frame says, in texts that are JSON strings already, behind `pieces`."""
-        if said_in != "message":
-            raise UpstreamNonsense("a chat frame without a message")
-        if thinking != NO_TEXT:
-            self._say(_THINKING, thinking, pieces)
-        if content != NO_TEXT:
-            self._say(_TEXT, content, pieces)
-        if frame is not None:
-            for call in tool_calls_of(frame):
-                self._call(call["function"], pieces)
+        return [typed_event({"type": "message_start", "message": message})]
 
     def _say(self, kind: _Kind, text: bytes, pieces: list[bytes]) -> None:
         if kind is not self._kind:
@@ -141,7 +97,6 @@ class MessageWriter:
         pieces += (self._delta, plainly(text), _DELTA_END)
 
     def _call(self, function: Mapping[str, Any], pieces: list[bytes]) -> None:
-        """A block of its own for a call, whose arguments come in one piece as Ollama's do."""
         self._start(self._tool_use(function, {}), pieces)
         arguments = orjson.dumps(orjson.dumps(function["arguments"]).decode())
         pieces += (
@@ -155,7 +110,7 @@ class MessageWriter:
     def _start(self, block: Mapping[str, Any], pieces: list[bytes]) -> None:
         self._close(pieces)
         data = {"type": "content_block_start", "index": self._blocks, "content_block": block}
-        pieces.append(event("content_block_start", data))
+        pieces.append(typed_event(data))
 
     def _close(self, pieces: list[bytes]) -> None:
         """End the block of text that is open, if one is."""
@@ -164,13 +119,21 @@ class MessageWriter:
             self._stop(pieces)
 
     def _stop(self, pieces: list[bytes]) -> None:
-        data = {"type": "content_block_stop", "index": self._blocks}
-        pieces.append(event("content_block_stop", data))
+        pieces.append(typed_event({"type": "content_block_stop", "index": self._blocks}))
         self._blocks += 1
+
+    def _end(self, final: Mapping[str, Any], usage: Usage, pieces: list[bytes]) -> None:
+        self._close(pieces)
+        delta = {"stop_reason": _stop_reason(final, self._calls), "stop_sequence": None}
+        said = {"delta": delta, "usage": _usage(usage), **cut_fields(final)}
+        pieces += (
+            typed_event({"type": "message_delta", **said}),
+            typed_event({"type": "message_stop"}),
+        )
 
     def _delta_head(self) -> bytes:
         name = "content_block_delta"
-        return event_begin(name) + b'{"type":"%b","index":%d,"delta":{' % (
+        return typed_begin(name) + b'{"type":"%b","index":%d,"delta":{' % (
             name.encode(),
             self._blocks,
         )
@@ -205,10 +168,6 @@ def _stop_reason(final: Mapping[str, Any], calls: int) -> str:
     if final.get("done_reason") == "length":
         return "max_tokens"
     return "tool_use" if calls else "end_turn"
-
-
-def _cut(final: Mapping[str, Any]) -> dict[str, Any]:
-    return {_CUT: final[_CUT]} if _CUT in final else {}
 
 
 def _usage(usage: Usage) -> dict[str, int]:

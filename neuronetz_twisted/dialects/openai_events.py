@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 import orjson
 from attrs import define
 
+from neuronetz_twisted.dialects.events import EVENT_END, STREAM_TYPE, cut_fields, event
 from neuronetz_twisted.dialects.faults import openai_error
 from neuronetz_twisted.dialects.frames import text_of
 from neuronetz_twisted.dialects.visible import logprobs_of, tool_calls_of
@@ -20,7 +21,6 @@ from neuronetz_twisted.vocabulary import Usage
 NULL = b"null"
 _DONE = b"data: [DONE]\n\n"
 _FINISH = {"length": "length"}
-_CUT = "gateway_cut"
 
 
 @define(kw_only=True)
@@ -36,7 +36,7 @@ class CompletionEvents:
     created: int
     model: str
     include_usage: bool
-    stream_type = b"text/event-stream"
+    stream_type = STREAM_TYPE
 
     _BEGIN: ClassVar[str]
     _WHOLE: ClassVar[str]
@@ -52,8 +52,8 @@ class CompletionEvents:
         """The chunk with the finish reason, the usage if asked for, and `[DONE]`."""
         reason = orjson.dumps(finish_reason(final, called=called))
         chunk = self._chunk(self._NOTHING, NULL, reason)
-        if _CUT in final:
-            chunk = event({**orjson.loads(chunk.removeprefix(b"data: ")), _CUT: final[_CUT]})
+        if cut := cut_fields(final):
+            chunk = event({**orjson.loads(chunk.removeprefix(b"data: ")), **cut})
         if not self.include_usage:
             return chunk + _DONE
         counts = {**self._head(self._CHUNK), "choices": [], "usage": usage_object(usage)}
@@ -61,9 +61,12 @@ class CompletionEvents:
 
     def _object(self, choice: Mapping[str, Any], folded: Mapping[str, Any], usage: Usage) -> bytes:
         """The answer in one piece."""
-        body = {**self._head(self._WHOLE), "choices": [choice], "usage": usage_object(usage)}
-        if _CUT in folded:
-            body[_CUT] = folded[_CUT]
+        body = {
+            **self._head(self._WHOLE),
+            "choices": [choice],
+            "usage": usage_object(usage),
+            **cut_fields(folded),
+        }
         return orjson.dumps(body)
 
     def _head(self, kind: str) -> dict[str, Any]:
@@ -84,16 +87,11 @@ class CompletionEvents:
     @cached_property
     def _end(self) -> bytes:
         """What each chunk ends with, behind its finish reason."""
-        return b'}],"usage":null}\n\n' if self.include_usage else b"}]}\n\n"
+        return (b'}],"usage":null}' if self.include_usage else b"}]}") + EVENT_END
 
     def _chunk(self, said: bytes, logprobs: bytes, reason: bytes = NULL) -> bytes:
         parts = (self._begin, said, b',"logprobs":', logprobs, b',"finish_reason":', reason)
         return b"".join((*parts, self._end))
-
-
-def event(data: Mapping[str, Any]) -> bytes:
-    """A server-sent event."""
-    return b"data: " + orjson.dumps(data) + b"\n\n"
 
 
 def says_anything(frame: Mapping[str, Any]) -> bool:

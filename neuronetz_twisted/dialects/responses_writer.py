@@ -14,13 +14,14 @@ from attrs import define, field
 
 from neuronetz_twisted.dialects.events import (
     EVENT_END,
-    STREAM_TYPE,
-    event,
-    event_begin,
+    cut_fields,
     plainly,
+    typed_begin,
+    typed_event,
 )
 from neuronetz_twisted.dialects.faults import openai_error
-from neuronetz_twisted.dialects.frames import NO_TEXT, said_in, text_of
+from neuronetz_twisted.dialects.frames import text_of
+from neuronetz_twisted.dialects.part_events import PartEvents
 from neuronetz_twisted.dialects.responses_items import (
     COMPLETED,
     IN_PROGRESS,
@@ -37,11 +38,9 @@ from neuronetz_twisted.vocabulary import Usage
 MAX_SAID_BYTES = 4 * 1024 * 1024
 """What a streamed answer may say in all, in bytes of JSON: so much of it is kept."""
 
-_CUT = "gateway_cut"
-
 
 @define(kw_only=True)
-class ResponseWriter:
+class ResponseWriter(PartEvents[TextKind]):
     """OpenAI's response: one object, or its pieces as server-sent events.
 
     `id` is unique, `created` in seconds since 1970, `echo` what the answer repeats of its request.
@@ -53,7 +52,10 @@ class ResponseWriter:
     created: int
     model: str
     echo: Mapping[str, Any]
-    stream_type = STREAM_TYPE
+
+    _THINKING = REASONING
+    _TEXT = MESSAGE
+
     _sequence: int = field(default=0, init=False)
     _size: int = field(default=0, init=False)
     _items: list[Any] = field(factory=list, init=False)
@@ -61,24 +63,6 @@ class ResponseWriter:
     _said: bytearray = field(factory=bytearray, init=False)
     _delta: bytes = field(default=b"", init=False)
     _delta_end: bytes = field(default=b"", init=False)
-
-    def frames(self, lines: Sequence[bytes]) -> bytes:
-        """A delta for each text; the first ones open the response."""
-        pieces = self._begun()
-        for line in lines:
-            self._take(*said_in(line), pieces)
-        return b"".join(pieces)
-
-    def last(self, final: Mapping[str, Any], usage: Usage) -> bytes:
-        """The end of the last item, and the whole response: complete, or cut for its length."""
-        pieces = self._begun()
-        content, thinking = map(orjson.dumps, text_of(final))
-        self._take("message" if "message" in final else "", content, thinking, final, pieces)
-        status = _status(final)
-        self._close(pieces, status)
-        response = self._ended(final, self._items, usage)
-        pieces.append(self._event(f"response.{status}", response=response))
-        return b"".join(pieces)
 
     def fault(self, refusal: Refusal, request_id: str) -> bytes:
         """An event `error`, and no response that is complete.
@@ -104,7 +88,6 @@ class ResponseWriter:
         return orjson.dumps(self._ended(folded, items, usage))
 
     def _begun(self) -> list[bytes]:
-        """The pieces of a part of the answer, the first of which open the response."""
         if self._sequence:
             return []
         response = self._response(IN_PROGRESS, [])
@@ -112,25 +95,6 @@ class ResponseWriter:
             self._event("response.created", response=response),
             self._event("response.in_progress", response=response),
         ]
-
-    def _take(
-        self,
-        said_in: str,
-        content: bytes,
-        thinking: bytes,
-        frame: Mapping[str, Any] | None,
-        pieces: list[bytes],
-    ) -> None:
-        """Put what one frame says, in texts that are JSON strings already, behind `pieces`."""
-        if said_in != "message":
-            raise UpstreamNonsense("a chat frame without a message")
-        if thinking != NO_TEXT:
-            self._say(REASONING, thinking, pieces)
-        if content != NO_TEXT:
-            self._say(MESSAGE, content, pieces)
-        if frame is not None:
-            for call in tool_calls_of(frame):
-                self._call(call["function"], pieces)
 
     def _say(self, kind: TextKind, text: bytes, pieces: list[bytes]) -> None:
         if kind is not self._kind:
@@ -153,7 +117,7 @@ class ResponseWriter:
         )
         name = f"{kind.text_event}.delta"
         head = orjson.dumps({"type": name, **place}).removesuffix(b"}")
-        self._delta = event_begin(name) + head + b',"delta":'
+        self._delta = typed_begin(name) + head + b',"delta":'
         tail = orjson.dumps({**kind.extra, "sequence_number": 0}).removesuffix(b"0}")
         self._delta_end = b"," + tail.removeprefix(b"{") + b"%d}" + EVENT_END
 
@@ -173,7 +137,6 @@ class ResponseWriter:
         self._done(kind.item(place["item_id"], status, text), pieces)
 
     def _call(self, function: Mapping[str, Any], pieces: list[bytes]) -> None:
-        """An item for a call, whose arguments come in one piece as Ollama's do."""
         self._close(pieces, COMPLETED)
         index = len(self._items)
         item = function_call(self.id, index, function)
@@ -187,6 +150,13 @@ class ResponseWriter:
             self._event(f"{name}.done", **place, name=item["name"], arguments=arguments),
         )
         self._done(item, pieces)
+
+    def _end(self, final: Mapping[str, Any], usage: Usage, pieces: list[bytes]) -> None:
+        """The last event has the whole response: complete, or cut for its length."""
+        status = _status(final)
+        self._close(pieces, status)
+        response = self._ended(final, self._items, usage)
+        pieces.append(self._event(f"response.{status}", response=response))
 
     def _done(self, item: Mapping[str, Any], pieces: list[bytes]) -> None:
         index = len(self._items)
@@ -206,7 +176,7 @@ class ResponseWriter:
         return {"item_id": f"{kind.prefix}_{self.id}_{index}", "output_index": index, kind.index: 0}
 
     def _event(self, name: str, /, **data: Any) -> bytes:
-        rendered = event(name, {"type": name, **data, "sequence_number": self._sequence})
+        rendered = typed_event({"type": name, **data, "sequence_number": self._sequence})
         self._sequence += 1
         return rendered
 
@@ -218,8 +188,7 @@ class ResponseWriter:
         if response["status"] == INCOMPLETE:
             response["incomplete_details"] = {"reason": "max_output_tokens"}
         response["usage"] = _usage(usage)
-        if _CUT in final:
-            response[_CUT] = final[_CUT]
+        response.update(cut_fields(final))
         return response
 
     def _response(self, status: str, items: Sequence[Any]) -> dict[str, Any]:

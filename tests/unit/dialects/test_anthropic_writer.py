@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from mock_ollama.gojson import go_json
-from neuronetz_twisted.admission.leases import CUT_FIELDS
 from neuronetz_twisted.dialects.anthropic_writer import MessageWriter
+from neuronetz_twisted.dialects.events import CUT_FIELDS
 from neuronetz_twisted.errors import UpstreamFailed, UpstreamNonsense
 from neuronetz_twisted.testing.upstream import chat_frame
 from neuronetz_twisted.vocabulary import Usage
@@ -177,7 +177,7 @@ class StreamedTests(SynchronousTestCase):
 
     def test_golden_cut(self) -> None:
         """The event with the reason says who has cut the answer, and so does the whole one."""
-        cut = final("length") | CUT_FIELDS
+        cut = {**final("length"), **CUT_FIELDS}
         self.assertEqual(
             writer().last(cut, USAGE),
             START + message_delta(b"max_tokens", b',"gateway_cut":"budget"') + STOP,

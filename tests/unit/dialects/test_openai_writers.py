@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from mock_ollama.gojson import go_json
-from neuronetz_twisted.admission.leases import CUT_FIELDS
+from neuronetz_twisted.dialects.events import CUT_FIELDS
 from neuronetz_twisted.dialects.openai_writers import ChatCompletionWriter
 from neuronetz_twisted.errors import UpstreamFailed, UpstreamNonsense
 from neuronetz_twisted.testing.upstream import chat_frame

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from mock_ollama.gojson import go_json
-from neuronetz_twisted.admission.leases import CUT_FIELDS
+from neuronetz_twisted.dialects.events import CUT_FIELDS
 from neuronetz_twisted.dialects.responses_writer import MAX_SAID_BYTES, ResponseWriter
 from neuronetz_twisted.errors import BudgetExhausted, UpstreamFailed, UpstreamNonsense
 from neuronetz_twisted.testing.upstream import chat_frame
@@ -212,7 +212,7 @@ class StreamedTests(SynchronousTestCase):
         """A response that met its length is incomplete, and so is what it was saying."""
         answer = writer()
         answer.frames([chat_frame("ab")])
-        data = answer.last(final("length") | CUT_FIELDS, USAGE)
+        data = answer.last({**final("length"), **CUT_FIELDS}, USAGE)
         message = MESSAGE.replace(b"completed", b"incomplete")
         self.assertTrue(
             data.endswith(
@@ -301,7 +301,8 @@ class WholeTests(SynchronousTestCase):
             ({"content": ""}, []),
         ):
             with self.subTest(message=message):
-                body = orjson.loads(writer().whole(final("length", message) | CUT_FIELDS, USAGE))
+                cut = {**final("length", message), **CUT_FIELDS}
+                body = orjson.loads(writer().whole(cut, USAGE))
                 self.assertEqual([item["status"] for item in body["output"]], expected)
                 self.assertEqual(body["status"], "incomplete")
                 self.assertEqual(body["incomplete_details"], {"reason": "max_output_tokens"})
