@@ -21,8 +21,6 @@ FIRST_RETRY_S = 0.1
 LONGEST_RETRY_S = 1.0
 
 CUT_REASON = "length"
-CUT_FIELDS = {"gateway_cut": "budget"}
-"""What the last frame of an answer says whose budget is used up, beside `CUT_REASON`."""
 
 
 class Step(Enum):

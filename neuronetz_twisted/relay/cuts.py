@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from neuronetz_twisted.admission.leases import CUT_FIELDS, CUT_REASON, is_cut_by_budget
+from neuronetz_twisted.admission.leases import CUT_REASON, is_cut_by_budget
+from neuronetz_twisted.dialects.events import CUT_FIELDS
 from neuronetz_twisted.dialects.native_requests import GENERATE_PATH
 from neuronetz_twisted.limits import Grant
 from neuronetz_twisted.vocabulary import Ticket
