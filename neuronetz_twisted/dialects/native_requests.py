@@ -65,12 +65,13 @@ def bytes_of_chat(body: Mapping[str, Any]) -> int:
     )
 
 
-def images_of_chat(messages: Sequence[Mapping[str, Any]]) -> int:
+def images_of_chat(messages: Sequence[Mapping[str, Any]], name: str = "images") -> int:
     """The number of images in native messages, once all have been looked at.
 
-    Raises `InvalidRequest` (dialects/images.py).
+    `name` is the client's own for them. Raises `InvalidRequest` (dialects/images.py).
     """
-    return check_images([image for message in messages for image in message.get("images", ())])
+    encoded = [image for message in messages for image in message.get("images", ())]
+    return check_images(encoded, name)
 
 
 def parse_chat(raw: bytes, max_predict: int) -> NativeRequest:

@@ -85,22 +85,13 @@ MESSAGE = FieldTable(
 )
 
 
-@frozen
-class Conversation:
-    """Native messages, and the images in them."""
-
-    messages: Sequence[Mapping[str, Any]]
-    images: Sequence[str]
-
-
-def read_messages(messages: Iterable[Mapping[str, Any]], ignored: list[str]) -> Conversation:
+def read_messages(
+    messages: Iterable[Mapping[str, Any]], ignored: list[str]
+) -> list[dict[str, Any]]:
     """Write messages anew, and name in `ignored` what was left out. Raises `InvalidRequest`."""
     native = [part for message in messages for part in _native(message, ignored)]
     _name_tools(native)
-    return Conversation(
-        native,
-        [image for message in native for image in message.get("images", ())],
-    )
+    return native
 
 
 def _native(message: Mapping[str, Any], ignored: list[str]) -> list[dict[str, Any]]:

@@ -11,9 +11,13 @@ from neuronetz_twisted.dialects.fields import (
     apply,
     read_object,
 )
-from neuronetz_twisted.dialects.images import check_images
 from neuronetz_twisted.dialects.native_fields import MAX_TOP_LOGPROBS
-from neuronetz_twisted.dialects.native_requests import CHAT_PATH, bytes_of_chat, required_model
+from neuronetz_twisted.dialects.native_requests import (
+    CHAT_PATH,
+    bytes_of_chat,
+    images_of_chat,
+    required_model,
+)
 from neuronetz_twisted.dialects.openai_fields import (
     EFFORTS,
     MAX_COMPLETION_TOKENS,
@@ -135,9 +139,9 @@ def parse_chat_completion(raw: bytes, max_predict: int) -> NativeRequest:
     ignored: list[str] = []
     clean = apply(CHAT, read_object(raw), ignored)
     model = required_model(clean)
-    conversation = read_messages(clean.get("messages", ()), ignored)
+    messages = read_messages(clean.get("messages", ()), ignored)
     own = {
-        "messages": conversation.messages,
+        "messages": messages,
         "tools": _tools(clean, ignored) or None,
         "format": _format(clean, ignored),
         "think": _think(clean, ignored),
@@ -152,7 +156,7 @@ def parse_chat_completion(raw: bytes, max_predict: int) -> NativeRequest:
         include_usage=wants_usage(clean, ignored),
         ignored=tuple(ignored),
         prompt_bytes=bytes_of_chat(body),
-        images=check_images(conversation.images, "image_url"),
+        images=images_of_chat(messages, "image_url"),
         predict_name=predict_name(clean),
     )
 

@@ -15,7 +15,7 @@ URL = f"data:image/png;base64,{PICTURE}"
 def native(*messages: dict[str, Any]) -> tuple[list[Any], list[str]]:
     """Native messages, and the names of what was left out."""
     ignored: list[str] = []
-    return list(read_messages(messages, ignored).messages), ignored
+    return read_messages(messages, ignored), ignored
 
 
 def text(words: str) -> dict[str, Any]:
@@ -89,13 +89,14 @@ class MessageTests(SynchronousTestCase):
         )
 
     def test_images(self) -> None:
-        """They are gathered from all messages, in their order, to be looked at together."""
+        """Each message keeps its own."""
         first, second = in_base64(png(1, 2)), in_base64(png(3, 4))
         said = [
             {"role": "user", "content": [image(f"data:;base64,{picture}")]}
             for picture in (first, second)
         ]
-        self.assertEqual(read_messages(said, []).images, [first, second])
+        messages, _ = native(*said)
+        self.assertEqual([message["images"] for message in messages], [[first], [second]])
 
     def test_refused(self) -> None:
         """What cannot be carried is refused by its name."""
