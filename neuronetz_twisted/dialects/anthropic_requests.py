@@ -1,8 +1,7 @@
 """Bodies of Anthropic's `/v1/messages` as native requests.
 
 The translation is the one of Ollama's own layer (its `anthropic/anthropic.go`), and carries schemas
-for the answer beside. A tool that Anthropic would run, or that only its models know, is left out
-and named: agents offer such tools by habit, and a model that never hears of one does not call it.
+for the answer beside.
 """
 
 from collections.abc import Mapping
@@ -19,7 +18,7 @@ from neuronetz_twisted.dialects.conversations import Conversation
 from neuronetz_twisted.dialects.fields import FieldTable, apply, read_object
 from neuronetz_twisted.dialects.native_requests import capped_predict, required_model
 from neuronetz_twisted.dialects.schemas import json_schema
-from neuronetz_twisted.dialects.tools import guarded_tools, tool_name
+from neuronetz_twisted.dialects.tools import described_tools, guarded_tools, tool_name
 from neuronetz_twisted.errors import InvalidRequest
 from neuronetz_twisted.vocabulary import NativeRequest
 
@@ -171,17 +170,10 @@ def _tools(clean: Mapping[str, Any], ignored: list[str]) -> list[dict[str, Any]]
     choice = apply(TOOL_CHOICE, clean.get("tool_choice", {}), ignored).get("type", "auto")
     if choice not in _FREE_CHOICES:
         ignored.append("tool_choice")
-    functions = []
-    for tool in clean.get("tools", ()):
-        kind = tool.get("type")
-        if isinstance(kind, str) and kind != _CUSTOM:
-            ignored.append(f"tools.{kind}")
-            continue
-        own = apply(TOOL, tool, ignored)
-        own.pop("type", None)
-        if "input_schema" in own:
-            own["parameters"] = own.pop("input_schema")
-        functions.append(own)
+    functions = described_tools(clean.get("tools", ()), _CUSTOM, TOOL, ignored)
+    for function in functions:
+        if "input_schema" in function:
+            function["parameters"] = function.pop("input_schema")
     return [] if choice == "none" else guarded_tools(functions, ignored)
 
 

@@ -1,9 +1,7 @@
 """Bodies of OpenAI's `/v1/responses` as native requests.
 
 The translation is the one of Ollama's own layer (its `openai/responses.go`). Nothing is kept from
-one request to the next, so what would refer to something kept is refused. A tool that OpenAI would
-run is left out and named: agents offer such tools by habit, and a model that never hears of one
-does not call it.
+one request to the next, so what would refer to something kept is refused.
 """
 
 from collections.abc import Mapping
@@ -16,11 +14,12 @@ from neuronetz_twisted.dialects.native_requests import capped_predict, required_
 from neuronetz_twisted.dialects.openai_fields import EFFORTS
 from neuronetz_twisted.dialects.responses_input import InputReader
 from neuronetz_twisted.dialects.schemas import json_schema
-from neuronetz_twisted.dialects.tools import guarded_tools, tool_name
+from neuronetz_twisted.dialects.tools import described_tools, guarded_tools, tool_name
 from neuronetz_twisted.errors import InvalidRequest
 from neuronetz_twisted.vocabulary import NativeRequest
 
 _PREDICT = "max_output_tokens"
+_FUNCTION = "function"
 
 
 @fields.check("string, or list of items")
@@ -81,7 +80,7 @@ RESPONSES = FieldTable(
 
 TOOL = FieldTable(
     taken={
-        "type": fields.one_of("function"),
+        "type": fields.one_of(_FUNCTION),
         "name": tool_name,
         "description": fields.text,
         "parameters": fields.mapping,
@@ -173,15 +172,7 @@ def _options(clean: Mapping[str, Any], max_predict: int, ignored: list[str]) -> 
 def _tools(clean: Mapping[str, Any], ignored: list[str]) -> list[dict[str, Any]]:
     if clean.get("tool_choice") == "required":
         ignored.append("tool_choice")
-    functions = []
-    for tool in clean.get("tools", ()):
-        kind = tool.get("type")
-        if isinstance(kind, str) and kind != "function":
-            ignored.append(f"tools.{kind}")
-            continue
-        own = apply(TOOL, tool, ignored)
-        own.pop("type", None)
-        functions.append(own)
+    functions = described_tools(clean.get("tools", ()), _FUNCTION, TOOL, ignored)
     return [] if clean.get("tool_choice") == "none" else guarded_tools(functions, ignored)
 
 

@@ -79,6 +79,27 @@ def read_tools(tools: Sequence[Mapping[str, Any]], ignored: list[str]) -> list[d
     return guarded_tools(clean, ignored)
 
 
+def described_tools(
+    tools: Sequence[Mapping[str, Any]], kind: str, table: FieldTable, ignored: list[str]
+) -> list[dict[str, Any]]:
+    """The tools that a client describes himself, written anew from `table`; `kind` is their type.
+
+    One of another type is the vendor's to run, or known to his models alone. It is left out and
+    named in `ignored`: agents offer such tools by habit, and a model that never hears of one does
+    not call it. Raises `InvalidRequest`.
+    """
+    own = []
+    for tool in tools:
+        other = tool.get("type")
+        if isinstance(other, str) and other != kind:
+            ignored.append(f"tools.{other}")
+            continue
+        described = apply(table, tool, ignored)
+        described.pop("type", None)
+        own.append(described)
+    return own
+
+
 def guarded_tools(functions: Sequence[dict[str, Any]], ignored: list[str]) -> list[dict[str, Any]]:
     """Ollama's `tools` of functions with `name`, and perhaps `description` and `parameters`.
 
