@@ -15,13 +15,12 @@ from attrs import define
 
 from neuronetz_twisted.dialects import fields
 from neuronetz_twisted.dialects.embed_requests import EMBED_PATH, bytes_of_input
-from neuronetz_twisted.dialects.faults import openai_error
 from neuronetz_twisted.dialects.fields import FieldTable, apply, read_object
 from neuronetz_twisted.dialects.native_fields import MAX_DIMENSIONS, MAX_INPUTS
 from neuronetz_twisted.dialects.native_requests import required_model
 from neuronetz_twisted.dialects.openai_fields import taken_as
 from neuronetz_twisted.dialects.vectors import rows_of
-from neuronetz_twisted.errors import InvalidRequest, Refusal, UpstreamNonsense
+from neuronetz_twisted.errors import InvalidRequest, UpstreamNonsense
 from neuronetz_twisted.vocabulary import NativeRequest, Usage
 
 _BASE64 = "base64"
@@ -79,19 +78,6 @@ class EmbeddingsWriter:
 
     model: str
     as_base64: bool
-    stream_type = b"application/json"
-
-    def frames(self, lines: object) -> bytes:  # noqa: ARG002 - none of them is right
-        """None: vectors come in one object."""
-        raise UpstreamNonsense("a frame before the vectors")
-
-    def last(self, final: Mapping[str, Any], usage: Usage) -> bytes:
-        """The answer, which is never streamed."""
-        return self.whole(final, usage)
-
-    def fault(self, refusal: Refusal, request_id: str) -> bytes:
-        """The error in OpenAI's form."""
-        return orjson.dumps(openai_error(refusal, request_id))
 
     def whole(self, folded: Mapping[str, Any], usage: Usage) -> bytes:
         """A list of `embedding` objects in the order of the input.

@@ -15,6 +15,7 @@ from neuronetz_twisted.dialects.events import EVENT_END, STREAM_TYPE, cut_fields
 from neuronetz_twisted.dialects.faults import openai_error
 from neuronetz_twisted.dialects.frames import text_of
 from neuronetz_twisted.dialects.visible import logprobs_of, tool_calls_of
+from neuronetz_twisted.dialects.writers import StreamWriter
 from neuronetz_twisted.errors import Refusal
 from neuronetz_twisted.vocabulary import Usage
 
@@ -24,7 +25,7 @@ _FINISH = {"length": "length"}
 
 
 @define(kw_only=True)
-class CompletionEvents:
+class CompletionEvents(StreamWriter):
     """The parts of one answer.
 
     `id` is unique, `created` in seconds since 1970. `_BEGIN` is what the ids begin with, `_WHOLE`

@@ -4,7 +4,7 @@ What Anthropic's messages and OpenAI's responses have in common. A part is what 
 what it says, or a tool that it calls; one of text goes on until another kind of frame comes.
 """
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
@@ -13,6 +13,7 @@ import orjson
 from neuronetz_twisted.dialects.events import STREAM_TYPE
 from neuronetz_twisted.dialects.frames import NO_TEXT, said_in, text_of
 from neuronetz_twisted.dialects.visible import tool_calls_of
+from neuronetz_twisted.dialects.writers import StreamWriter
 from neuronetz_twisted.errors import UpstreamNonsense
 from neuronetz_twisted.vocabulary import Usage
 
@@ -20,7 +21,7 @@ Kind = TypeVar("Kind")
 """What a dialect knows of a kind of parts that hold text."""
 
 
-class PartEvents(ABC, Generic[Kind]):
+class PartEvents(StreamWriter, Generic[Kind]):
     """Takes frames apart; the dialect says how a part begins, goes on and ends.
 
     What is rendered goes behind `pieces`, and texts are JSON strings, which nobody has parsed.

@@ -1,9 +1,10 @@
 """Native frames into the bytes that a client reads: what a writer is, and Ollama's own ones.
 
-A writer serves one answer. Streamed: `frames` per read, then `last`, or `fault` where the stream
-broke. Not streamed: `whole` renders the folded answer (SPEC 3, 8).
+A writer serves one answer (SPEC 3, 8): a `Writer` one that comes in one piece, a `StreamWriter` one
+that is streamed. Those of chats and completions are both.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
@@ -18,32 +19,44 @@ from neuronetz_twisted.vocabulary import Usage
 
 
 class Writer(Protocol):
-    """Renders one answer in one dialect."""
-
-    stream_type: bytes
-
-    def frames(self, lines: Sequence[bytes]) -> bytes:
-        """What the client reads for metered frames in the middle of a stream.
-
-        Raises `UpstreamNonsense` for a frame that is not one of this route.
-        """
-        ...
-
-    def last(self, final: Mapping[str, Any], usage: Usage) -> bytes:
-        """What the client reads for the final frame, which says so where a budget has cut it."""
-        ...
-
-    def fault(self, refusal: Refusal, request_id: str) -> bytes:
-        """The truthful end of a stream that broke: no final frame follows."""
-        ...
+    """Renders one folded answer in one dialect."""
 
     def whole(self, folded: Mapping[str, Any], usage: Usage) -> bytes:
         """The answer in one piece. Raises `UpstreamNonsense` where it cannot be one."""
         ...
 
 
+class StreamWriter(ABC):
+    """Renders one streamed answer in one dialect: `frames` per read, then `last` or `fault`.
+
+    To be one is to inherit from it: a writer that is none is for answers that are never streamed.
+    """
+
+    __slots__ = ()
+
+    stream_type: bytes
+
+    @abstractmethod
+    def frames(self, lines: Sequence[bytes]) -> bytes:
+        """What the client reads for metered frames in the middle of a stream.
+
+        Raises `UpstreamNonsense` for a frame that is not one of this route.
+        """
+
+    @abstractmethod
+    def last(self, final: Mapping[str, Any], usage: Usage) -> bytes:
+        """What the client reads for the final frame, which says so where a budget has cut it.
+
+        Raises `UpstreamNonsense` as `frames` does.
+        """
+
+    @abstractmethod
+    def fault(self, refusal: Refusal, request_id: str) -> bytes:
+        """The truthful end of a stream that broke: no final frame follows."""
+
+
 @define
-class NativeWriter:
+class NativeWriter(StreamWriter):
     """NDJSON as Ollama writes it, for `/api/chat` and `/api/generate`.
 
     With `hide_timings` no duration is shown, from which a tenant could tell what his neighbours
@@ -59,7 +72,7 @@ class NativeWriter:
 
     def last(self, final: Mapping[str, Any], usage: Usage) -> bytes:  # noqa: ARG002 - has counts
         """The final frame, rebuilt."""
-        return as_go_writes(self._shown(final)) + b"\n"
+        return as_go_writes(_shown(final, hide_timings=self.hide_timings)) + b"\n"
 
     def fault(self, refusal: Refusal, request_id: str) -> bytes:
         """A last line with `error` and no `done`."""
@@ -68,20 +81,21 @@ class NativeWriter:
 
     def whole(self, folded: Mapping[str, Any], usage: Usage) -> bytes:  # noqa: ARG002 - has counts
         """The folded frame."""
-        return as_go_writes(self._shown(folded))
-
-    def _shown(self, frame: Mapping[str, Any]) -> Mapping[str, Any]:
-        if not self.hide_timings:
-            return frame
-        return {name: value for name, value in frame.items() if not name.endswith("_duration")}
+        return as_go_writes(_shown(folded, hide_timings=self.hide_timings))
 
 
-class EmbedWriter(NativeWriter):
-    """The object of `/api/embed`, its vectors as the model host wrote them."""
+@define
+class EmbedWriter:
+    """The object of `/api/embed`, its vectors as the model host wrote them.
+
+    `hide_timings` as for `NativeWriter`.
+    """
+
+    hide_timings: bool = False
 
     def whole(self, folded: Mapping[str, Any], usage: Usage) -> bytes:  # noqa: ARG002 - has counts
         """The model, the vectors, and what they have cost."""
-        shown = dict(self._shown(folded))
+        shown = dict(_shown(folded, hide_timings=self.hide_timings))
         vectors = shown.pop(VECTORS)
         del shown["done"]
         head = as_go_writes({"model": shown.pop("model", "")}).removesuffix(b"}")
@@ -89,9 +103,15 @@ class EmbedWriter(NativeWriter):
         return b'%b,"embeddings":%b%b%b' % (head, vectors, b"," if shown else b"", tail)
 
 
-class EmbeddingWriter(NativeWriter):
+class EmbeddingWriter:
     """The object of `/api/embeddings`: one vector, of the prompt, and nothing else."""
 
     def whole(self, folded: Mapping[str, Any], usage: Usage) -> bytes:  # noqa: ARG002 - not shown
         """The vector; an empty one for an empty prompt, as Ollama gives."""
         return b'{"embedding":[%b]}' % b"".join(rows_of(folded)[:1])
+
+
+def _shown(frame: Mapping[str, Any], *, hide_timings: bool) -> Mapping[str, Any]:
+    if not hide_timings:
+        return frame
+    return {name: value for name, value in frame.items() if not name.endswith("_duration")}

@@ -1,5 +1,8 @@
 """How each generation route reads a body and writes an answer, and nothing else (SPEC 3)."""
 
+from collections.abc import Callable
+from functools import partial
+
 from attrs import frozen
 
 from neuronetz_twisted.dialects.anthropic_requests import parse_messages
@@ -95,15 +98,16 @@ class NativeSurfaces:
     def of(cls, *, hide_timings: bool) -> "NativeSurfaces":
         """Make them."""
 
-        def native(scope: Scope, parse: Parse, kind: type[NativeWriter]) -> Surface:
-            def writer(ticket: Ticket, now: float) -> NativeWriter:  # noqa: ARG001 - in the frames
-                return kind(hide_timings)
+        def native(scope: Scope, parse: Parse, write: Callable[[], Writer]) -> Surface:
+            def writer(ticket: Ticket, now: float) -> Writer:  # noqa: ARG001 - in the frames
+                return write()
 
             return Surface(dialect="native", scope=scope, parse=parse, writer=writer)
 
+        said = partial(NativeWriter, hide_timings)
         return cls(
-            chat=native(Scope.CHAT, parse_chat, NativeWriter),
-            generate=native(Scope.CHAT, parse_generate, NativeWriter),
-            embed=native(Scope.EMBEDDINGS, parse_embed, EmbedWriter),
+            chat=native(Scope.CHAT, parse_chat, said),
+            generate=native(Scope.CHAT, parse_generate, said),
+            embed=native(Scope.EMBEDDINGS, parse_embed, partial(EmbedWriter, hide_timings)),
             embeddings=native(Scope.EMBEDDINGS, parse_embeddings, EmbeddingWriter),
         )

@@ -11,13 +11,12 @@ answers of callers with a budget.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from attrs import frozen
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
-from neuronetz_twisted.dialects.writers import Writer
 from neuronetz_twisted.errors import (
     Refusal,
     UpstreamFailed,
@@ -28,6 +27,9 @@ from neuronetz_twisted.relay.leased import LeasedFrames, LeaseSource
 from neuronetz_twisted.relay.meter import Meter
 from neuronetz_twisted.seams import Client, NativeStream
 from neuronetz_twisted.vocabulary import End, Outcome, Ticket, Usage
+
+OwnWriter = TypeVar("OwnWriter")
+"""Renders what one kind of answers needs."""
 
 OK = 200
 """The status of an answer that has begun, however it ends."""
@@ -45,7 +47,7 @@ class RelayLimits:
     max_folded_bytes: int
 
 
-class Answer:
+class Answer(Generic[OwnWriter]):
     """What both kinds share: timers, the end, and the one exit."""
 
     def __init__(  # noqa: PLR0913, PLR0917 - its parts, given once by Relay.run
@@ -55,7 +57,7 @@ class Answer:
         stream: NativeStream,
         client: Client,
         ticket: Ticket,
-        writer: Writer,
+        writer: OwnWriter,
     ) -> None:
         self._clock = clock
         self._limits = limits

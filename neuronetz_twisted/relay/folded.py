@@ -3,12 +3,13 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from neuronetz_twisted.dialects.writers import Writer
 from neuronetz_twisted.relay.answer import OK, Answer
 from neuronetz_twisted.relay.fold import Fold
 from neuronetz_twisted.vocabulary import CLIENT_CLOSED, End, Usage
 
 
-class FoldedAnswer(Answer):
+class FoldedAnswer(Answer[Writer]):
     """Frames are collected until their end is known."""
 
     _body: bytes | None = None

@@ -3,8 +3,8 @@
 from attrs import define, evolve
 from twisted.internet.interfaces import IReactorTime
 
-from neuronetz_twisted.dialects.capture import CapturingWriter
-from neuronetz_twisted.dialects.writers import Writer
+from neuronetz_twisted.dialects.capture import CapturingStreamWriter, CapturingWriter, Heard
+from neuronetz_twisted.dialects.writers import StreamWriter, Writer
 from neuronetz_twisted.errors import Refusal
 from neuronetz_twisted.relay.answer import RelayLimits
 from neuronetz_twisted.relay.folded import FoldedAnswer
@@ -30,10 +30,18 @@ class Relay:
 
         Raises nothing but the refusal of a call that was cut before.
         """
-        heard = CapturingWriter(writer) if live.ticket.principal.prompt_logging else None
+        heard = Heard() if live.ticket.principal.prompt_logging else None
         request = live.ticket.call.request
-        kind = StreamedAnswer if request.stream else FoldedAnswer
-        answer = kind(self._clock, self._limits, stream, client, live.ticket, heard or writer)
+        parts = (self._clock, self._limits, stream, client, live.ticket)
+        answer: StreamedAnswer | FoldedAnswer
+        if request.stream and isinstance(writer, StreamWriter):
+            answer = StreamedAnswer(
+                *parts, writer if heard is None else CapturingStreamWriter(writer, heard)
+            )
+        else:
+            answer = FoldedAnswer(
+                *parts, writer if heard is None else CapturingWriter(writer, heard)
+            )
         if live.ticket.grant.has_budget and not request.is_whole:
             answer.lease_from(self._leases)
         try:

@@ -6,13 +6,14 @@ from typing import Any
 from twisted.internet.interfaces import IPushProducer
 from zope.interface import implementer
 
+from neuronetz_twisted.dialects.writers import StreamWriter
 from neuronetz_twisted.errors import UpstreamNonsense
 from neuronetz_twisted.relay.answer import OK, Answer
 from neuronetz_twisted.vocabulary import CLIENT_CLOSED, End, Usage
 
 
 @implementer(IPushProducer)
-class StreamedAnswer(Answer):
+class StreamedAnswer(Answer[StreamWriter]):
     """Frames as they come, those of one read in one write."""
 
     _last = b""

@@ -5,7 +5,12 @@ from typing import Any
 import orjson
 from twisted.trial.unittest import SynchronousTestCase
 
-from neuronetz_twisted.dialects.capture import CapturingWriter
+from neuronetz_twisted.dialects.capture import (
+    MAX_ANSWER_BYTES,
+    CapturingStreamWriter,
+    CapturingWriter,
+    Heard,
+)
 from neuronetz_twisted.dialects.openai_writers import ChatCompletionWriter
 from neuronetz_twisted.dialects.writers import NativeWriter
 from neuronetz_twisted.errors import UpstreamFailed, UpstreamNonsense
@@ -13,6 +18,7 @@ from neuronetz_twisted.testing.upstream import chat_final, chat_frame
 from neuronetz_twisted.vocabulary import Usage
 
 USAGE = Usage()
+Chatting = NativeWriter | ChatCompletionWriter
 
 
 def thinking_frame(text: str) -> bytes:
@@ -31,9 +37,15 @@ def calling_frame(*names: str) -> bytes:
     return orjson.dumps(frame)
 
 
-def heard(writer: CapturingWriter) -> Any:
+def streaming(limit: int = MAX_ANSWER_BYTES) -> tuple[CapturingStreamWriter, Heard]:
+    """What writes a native stream, and what it hears."""
+    heard = Heard(limit)
+    return CapturingStreamWriter(NativeWriter(), heard), heard
+
+
+def said(heard: Heard) -> Any:
     """All that was heard."""
-    return orjson.loads(writer.said())
+    return orjson.loads(heard.said())
 
 
 def openai() -> ChatCompletionWriter:
@@ -45,95 +57,97 @@ class CapturingTests(SynchronousTestCase):
     def test_nothing_changes_for_the_client(self) -> None:
         """All that goes out is the other writer's, in both dialects."""
         lines = [chat_frame("Hello"), thinking_frame("hm"), chat_frame(' "wörld"\n')]
-        final = orjson.loads(chat_final())
-        for plain, writer in (
-            (NativeWriter(), CapturingWriter(NativeWriter())),
-            (openai(), CapturingWriter(openai())),
-        ):
+        final, refusal = orjson.loads(chat_final()), UpstreamFailed()
+        both: list[tuple[Chatting, Chatting]]
+        both = [(NativeWriter(), NativeWriter()), (openai(), openai())]
+        for plain, other in both:
+            writer = CapturingStreamWriter(other, Heard())
             self.assertEqual(writer.stream_type, plain.stream_type)
             self.assertEqual(writer.frames(lines), plain.frames(lines))
             self.assertEqual(writer.last(final, USAGE), plain.last(final, USAGE))
-            refusal = UpstreamFailed()
             self.assertEqual(writer.fault(refusal, "id"), plain.fault(refusal, "id"))
-            self.assertEqual(writer.whole(final, USAGE), plain.whole(final, USAGE))
+            whole = CapturingWriter(other, Heard()).whole(final, USAGE)
+            self.assertEqual(whole, plain.whole(final, USAGE))
 
     def test_streamed(self) -> None:
         """Content and thinking of all frames, the final one too."""
-        writer = CapturingWriter(NativeWriter())
+        writer, heard = streaming()
         writer.frames([thinking_frame("let me "), thinking_frame("see")])
         writer.frames([chat_frame("Hello"), chat_frame(' "wörld"\n')])
         final = orjson.loads(chat_final())
         writer.last({**final, "message": {"role": "assistant", "content": "!"}}, USAGE)
         self.assertEqual(
-            heard(writer), {"content": 'Hello "wörld"\n!', "thinking": "let me see", "cut": False}
+            said(heard), {"content": 'Hello "wörld"\n!', "thinking": "let me see", "cut": False}
         )
 
     def test_whole(self) -> None:
         """An answer in one piece."""
-        writer = CapturingWriter(openai())
-        writer.whole({"message": {"content": "Hello", "thinking": "hm"}}, USAGE)
-        self.assertEqual(heard(writer), {"content": "Hello", "thinking": "hm", "cut": False})
+        heard = Heard()
+        message = {"content": "Hello", "thinking": "hm"}
+        CapturingWriter(openai(), heard).whole({"message": message}, USAGE)
+        self.assertEqual(said(heard), {**message, "cut": False})
 
     def test_nothing(self) -> None:
         """An answer that broke before it said anything."""
-        self.assertEqual(
-            heard(CapturingWriter(NativeWriter())), {"content": "", "thinking": "", "cut": False}
-        )
+        self.assertEqual(said(Heard()), {"content": "", "thinking": "", "cut": False})
 
     def test_limit(self) -> None:
         """What is beyond the limit is left out, and the answer says so."""
-        writer = CapturingWriter(NativeWriter(), 5)
+        writer, heard = streaming(5)
         writer.frames([chat_frame("12345")])
-        self.assertFalse(heard(writer)["cut"])
+        self.assertFalse(said(heard)["cut"])
         writer.frames([chat_frame("")])
-        self.assertFalse(heard(writer)["cut"])
+        self.assertFalse(said(heard)["cut"])
         writer.frames([chat_frame("6"), chat_frame("7")])
         writer.frames([chat_frame("8")])
         writer.last(orjson.loads(chat_final()), USAGE)
-        self.assertEqual(heard(writer), {"content": "12345", "thinking": "", "cut": True})
+        self.assertEqual(said(heard), {"content": "12345", "thinking": "", "cut": True})
 
     def test_cut_between_characters(self) -> None:
         """Half a character is none, and nothing comes behind a gap."""
-        writer = CapturingWriter(NativeWriter(), 5)
+        writer, heard = streaming(5)
         writer.frames([chat_frame("üüü"), chat_frame("x")])
-        self.assertEqual(heard(writer), {"content": "üü", "thinking": "", "cut": True})
+        self.assertEqual(said(heard), {"content": "üü", "thinking": "", "cut": True})
 
     def test_thinking_counts(self) -> None:
         """Thinking and content share the limit; who thinks too long is heard saying nothing."""
-        writer = CapturingWriter(NativeWriter(), 4)
-        writer.whole({"message": {"content": "Hello", "thinking": "12345"}}, USAGE)
-        self.assertEqual(heard(writer), {"content": "", "thinking": "1234", "cut": True})
+        heard = Heard(4)
+        heard.hear("Hello", "12345", None)
+        self.assertEqual(said(heard), {"content": "", "thinking": "1234", "cut": True})
 
     def test_tool_calls(self) -> None:
         """Calls of tools are part of what was said, each a line of JSON; in all frames."""
-        writer = CapturingWriter(NativeWriter())
+        writer, heard = streaming()
         writer.frames([chat_frame("Hm"), calling_frame("w", "x")])
         writer.last(orjson.loads(calling_frame("y")), USAGE)
-        said = heard(writer)
-        self.assertEqual((said["content"], said["cut"]), ("Hm", False))
-        called = [orjson.loads(line) for line in said["tool_calls"].splitlines()]
+        kept = said(heard)
+        self.assertEqual((kept["content"], kept["cut"]), ("Hm", False))
+        called = [orjson.loads(line) for line in kept["tool_calls"].splitlines()]
         self.assertEqual([call["function"]["name"] for call in called], ["w", "x", "y"])
         self.assertEqual(called[0]["function"]["arguments"], {"city": "Köln"})
 
     def test_tool_calls_in_one_piece(self) -> None:
         """As in a stream."""
-        streamed, whole = CapturingWriter(NativeWriter()), CapturingWriter(NativeWriter())
-        streamed.frames([calling_frame("w", "x")])
-        whole.whole(orjson.loads(calling_frame("w", "x")), USAGE)
-        self.assertEqual(heard(whole), heard(streamed))
+        writer, streamed = streaming()
+        writer.frames([calling_frame("w", "x")])
+        whole = Heard()
+        frame = orjson.loads(calling_frame("w", "x"))
+        CapturingWriter(NativeWriter(), whole).whole(frame, USAGE)
+        self.assertEqual(said(whole), said(streamed))
 
     def test_tool_calls_count(self) -> None:
         """They share the limit with all that was said before them."""
-        writer = CapturingWriter(NativeWriter(), 10)
+        writer, heard = streaming(10)
         writer.frames([chat_frame("12345"), calling_frame("w"), chat_frame("6")])
         self.assertEqual(
-            heard(writer),
-            {"content": "12345", "thinking": "", "tool_calls": '{"fun', "cut": True},
+            said(heard), {"content": "12345", "thinking": "", "tool_calls": '{"fun', "cut": True}
         )
 
     def test_nonsense(self) -> None:
         """Frames that the other writer refuses are not heard."""
-        writer = CapturingWriter(openai())
+        heard = Heard()
         with self.assertRaises(UpstreamNonsense):
-            writer.frames([b'{"model":"m","created_at":"t","response":"x","done":false}'])
-        self.assertEqual(heard(writer)["content"], "")
+            CapturingStreamWriter(openai(), heard).frames(
+                [b'{"model":"m","created_at":"t","response":"x","done":false}']
+            )
+        self.assertEqual(said(heard)["content"], "")

@@ -17,7 +17,7 @@ from neuronetz_twisted.dialects.openai_embeddings import (
     parse_openai_embeddings,
 )
 from neuronetz_twisted.dialects.vectors import read_vectors
-from neuronetz_twisted.errors import InvalidRequest, UpstreamFailed, UpstreamNonsense
+from neuronetz_twisted.errors import InvalidRequest, UpstreamNonsense
 from neuronetz_twisted.vocabulary import NativeRequest, Usage
 
 USAGE = Usage(prompt_tokens=5)
@@ -136,13 +136,3 @@ class WriterTests(SynchronousTestCase):
         """What is made of digits and is no number is nonsense where it has to be read."""
         with self.assertRaises(UpstreamNonsense):
             written("[[1-2]]", as_base64=True)
-
-    def test_other_parts_of_an_answer(self) -> None:
-        """It has no frames; its end is the whole; a fault is an error object."""
-        writer = EmbeddingsWriter(model="m", as_base64=False)
-        with self.assertRaises(UpstreamNonsense):
-            writer.frames([b"{}"])
-        final = read_vectors(b'{"embeddings":[[1]]}')
-        self.assertEqual(writer.last(final, USAGE), writer.whole(final, USAGE))
-        fault = orjson.loads(writer.fault(UpstreamFailed(), "the-id"))
-        self.assertEqual(fault["error"]["request_id"], "the-id")

@@ -7,7 +7,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from neuronetz_twisted.dialects.writers import NativeWriter, Writer
+from neuronetz_twisted.dialects.writers import NativeWriter, StreamWriter
 from neuronetz_twisted.relay import relay
 from neuronetz_twisted.relay.answer import RelayLimits
 from neuronetz_twisted.relay.live import LiveCalls
@@ -72,7 +72,7 @@ class PromptLoggingTests(SynchronousTestCase):
 
     def test_not_asked_for(self) -> None:
         """The answers of other keys have their own writer, with nothing before it."""
-        writers: list[Writer] = []
+        writers: list[StreamWriter] = []
 
         class Noting(StreamedAnswer):
             def _begin(self) -> None:

@@ -71,6 +71,14 @@ class UnwritableWriter(NativeWriter):
         raise UpstreamNonsense("not for me")
 
 
+class WholeWriter:
+    """A writer of answers that are never streamed."""
+
+    def whole(self, folded: object, usage: object) -> bytes:  # noqa: ARG002 - all the same
+        """Say something."""
+        return b"all of it"
+
+
 class RelayTestCase(SynchronousTestCase):
     """One relay and one answer that has begun."""
 
@@ -119,6 +127,15 @@ class RelayTestCase(SynchronousTestCase):
 
 class StreamedTests(RelayTestCase):
     """Frames that go out as they come."""
+
+    def test_never_streamed(self) -> None:
+        """What its writer cannot stream goes out in one piece, whatever was asked for."""
+        self.running.cancel()
+        self.client, self.stream = RecordingClient(), ScriptedStream(backend="the backend")
+        self.running = self.begin(WholeWriter())
+        self.stream.send(HELLO, FINAL)
+        self.ended(End.COMPLETE)
+        self.assertEqual((self.client.sent, self.client.ends), (b"all of it", ["answer"]))
 
     def test_complete(self) -> None:
         """A whole stream passes frame by frame and ends truthfully, with the host's counts."""
