@@ -113,9 +113,11 @@ def parse_messages(raw: bytes, max_predict: int) -> NativeRequest:
     clean = apply(MESSAGES, read_object(raw), talk.ignored)
     model = required_model(clean)
     options = _options(clean, max_predict, talk.ignored)
+    if "messages" not in clean:
+        raise InvalidRequest("messages is required", param="messages")
     if clean.get("system"):
         _add_system(clean["system"], talk)
-    for message in clean.get("messages", ()):
+    for message in clean["messages"]:
         _add(message, talk)
     tools = _tools(clean, talk.ignored)
     beside = {"think": _think(clean, talk.ignored), "format": _format(clean, talk.ignored)}

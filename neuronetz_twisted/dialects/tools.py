@@ -21,14 +21,14 @@ MAX_CALLS = 128
 """Tool calls in one message."""
 
 IDENTIFIER = fields.text_up_to(256)
-_TOOL_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+_TOOL_NAME = re.compile(r"[A-Za-z0-9_.-]{1,128}")
 
 
-@fields.check("1 to 64 of `A-Za-z0-9_.-`")
+@fields.check("1 to 128 of `A-Za-z0-9_.-`")
 def tool_name(value: Any, name: str) -> str:
-    """What a model calls a tool."""
+    """What a model calls a tool: as long as Anthropic lets it be, who is the most generous."""
     if not isinstance(value, str) or not _TOOL_NAME.fullmatch(value):
-        raise InvalidRequest(f"{name} must be 1 to 64 of A-Z, a-z, 0-9, _, . and -", param=name)
+        raise InvalidRequest(f"{name} must be 1 to 128 of A-Z, a-z, 0-9, _, . and -", param=name)
     return value
 
 

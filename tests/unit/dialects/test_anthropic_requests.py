@@ -6,6 +6,7 @@ import orjson
 from twisted.trial.unittest import SynchronousTestCase
 
 from neuronetz_twisted.dialects.anthropic_requests import parse_messages
+from neuronetz_twisted.dialects.faults import anthropic_error
 from neuronetz_twisted.dialects.native_requests import MESSAGE_BYTES, bytes_of_chat
 from neuronetz_twisted.errors import InvalidRequest
 from neuronetz_twisted.vocabulary import NativeRequest
@@ -17,7 +18,7 @@ SCHEMA = {"type": "object", "properties": {"a": {"type": "integer"}}}
 
 def parse(**body: Any) -> NativeRequest:
     """Parse a request with a model and a length; None takes one away."""
-    fields = {"model": "llama3", "max_tokens": 9, **body}
+    fields = {"model": "llama3", "max_tokens": 9, "messages": [], **body}
     return parse_messages(orjson.dumps(fields), CAP)
 
 
@@ -97,6 +98,19 @@ class MessagesTests(SynchronousTestCase):
         capped = parse(max_tokens=CAP + 1)
         self.assertEqual(capped.body["options"]["num_predict"], CAP)
         self.assertEqual(capped.ignored, ("max_tokens",))
+
+    def test_messages(self) -> None:
+        """Needed, as Anthropic needs them; an empty list of them loads the model."""
+        body = {"model": "llama3", "max_tokens": 9}
+        for raw in (orjson.dumps(body), orjson.dumps({**body, "messages": None})):
+            with self.subTest(raw=raw):
+                with self.assertRaises(InvalidRequest) as caught:
+                    parse_messages(raw, CAP)
+                self.assertEqual(caught.exception.param, "messages")
+                error = anthropic_error(caught.exception, "the-id")["error"]
+                self.assertEqual(error["type"], "invalid_request_error")
+                self.assertEqual(error["message"], "messages is required")
+        self.assertEqual(messages_of(), [])
 
     def test_system(self) -> None:
         """A text or text blocks; an empty one is none."""

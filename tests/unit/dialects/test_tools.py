@@ -1,9 +1,15 @@
 """Tools and calls of tools, written anew."""
 
+from collections.abc import Callable
 from typing import Any
 
+import orjson
 from twisted.trial.unittest import SynchronousTestCase
 
+from neuronetz_twisted.dialects.anthropic_requests import parse_messages
+from neuronetz_twisted.dialects.native_requests import parse_chat
+from neuronetz_twisted.dialects.openai_requests import parse_chat_completion
+from neuronetz_twisted.dialects.responses_requests import parse_response
 from neuronetz_twisted.dialects.schemas import MAX_SUBSCHEMAS
 from neuronetz_twisted.dialects.tools import (
     MAX_CALLS,
@@ -14,6 +20,7 @@ from neuronetz_twisted.dialects.tools import (
     read_tools,
 )
 from neuronetz_twisted.errors import InvalidRequest
+from neuronetz_twisted.vocabulary import NativeRequest
 
 WEATHER = {
     "name": "get_weather",
@@ -24,6 +31,8 @@ WEATHER = {
         "required": ["city"],
     },
 }
+LONGEST = "n" * 128
+Parse = Callable[[bytes, int], NativeRequest]
 CALL = {"function": {"name": "get_weather", "arguments": {"city": "Ulm"}}}
 
 
@@ -112,7 +121,7 @@ class ToolsTests(SynchronousTestCase):
             ("name", [tool(name="a b")]),
             ("name", [tool(name="é")]),
             ("name", [tool(name="a\n")]),
-            ("name", [tool(name="a" * 65)]),
+            ("name", [tool(name="a" * 129)]),
             ("name", [tool(name=1)]),
             ("name", [tool(name="a", NAME="b")]),
             ("description", [tool(name="a", description=1)]),
@@ -185,3 +194,67 @@ class ToolCallsTests(SynchronousTestCase):
                 with self.assertRaises(InvalidRequest) as caught:
                     self.read(*calls)
                 self.assertEqual(caught.exception.param, param)
+
+
+class LongestNameTests(SynchronousTestCase):
+    """A name of 128 characters, which Anthropic allows, wherever a tool is named."""
+
+    def check(self, parse: Parse, **body: Any) -> None:
+        """The name goes on in the tool, in its call, and beside what that gave."""
+        request = parse(orjson.dumps({"model": "llama3", **body}), 100)
+        (described,) = request.body["tools"]
+        self.assertEqual(described["function"]["name"], LONGEST)
+        called, gave = request.body["messages"]
+        self.assertEqual(called["tool_calls"][0]["function"]["name"], LONGEST)
+        self.assertEqual(gave["tool_name"], LONGEST)
+
+    def test_native(self) -> None:
+        """In Ollama's own chat."""
+        self.check(
+            parse_chat,
+            tools=[tool(name=LONGEST)],
+            messages=[
+                {"role": "assistant", "tool_calls": [{"function": {"name": LONGEST}}]},
+                {"role": "tool", "content": "3", "tool_name": LONGEST},
+            ],
+        )
+
+    def test_openai(self) -> None:
+        """In OpenAI's chat."""
+        call = {"id": "x", "type": "function", "function": {"name": LONGEST, "arguments": "{}"}}
+        self.check(
+            parse_chat_completion,
+            tools=[tool(name=LONGEST)],
+            tool_choice={"type": "function", "function": {"name": LONGEST}},
+            messages=[
+                {"role": "assistant", "tool_calls": [call]},
+                {"role": "tool", "content": "3", "tool_call_id": "x"},
+            ],
+        )
+
+    def test_anthropic(self) -> None:
+        """In Anthropic's messages."""
+        use = {"type": "tool_use", "id": "x", "name": LONGEST, "input": {}}
+        result = {"type": "tool_result", "tool_use_id": "x", "content": "3"}
+        self.check(
+            parse_messages,
+            max_tokens=9,
+            tools=[{"name": LONGEST}],
+            tool_choice={"type": "tool", "name": LONGEST},
+            messages=[
+                {"role": "assistant", "content": [use]},
+                {"role": "user", "content": [result]},
+            ],
+        )
+
+    def test_responses(self) -> None:
+        """In OpenAI's responses."""
+        self.check(
+            parse_response,
+            tools=[{"type": "function", "name": LONGEST}],
+            tool_choice={"type": "function", "name": LONGEST},
+            input=[
+                {"type": "function_call", "call_id": "x", "name": LONGEST, "arguments": "{}"},
+                {"type": "function_call_output", "call_id": "x", "output": "3"},
+            ],
+        )
