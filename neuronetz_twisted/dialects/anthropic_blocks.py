@@ -4,56 +4,77 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from neuronetz_twisted.dialects import fields
-from neuronetz_twisted.dialects.fields import FieldTable, apply
+from neuronetz_twisted.dialects.fields import KIND, FieldTable, apply, taken_as, unread
 from neuronetz_twisted.dialects.tools import IDENTIFIER
 from neuronetz_twisted.errors import InvalidRequest
 
 
-@fields.check("string, or list of blocks")
+@fields.check("string, or list of blocks", "blocks are translated by their type")
 def blocks_of(value: Any, name: str) -> Any:
     """The content of a message, or of what a tool gave."""
     return value if isinstance(value, str) else fields.objects(value, name)
 
 
-@fields.check("`base64`")
+@fields.check("`base64`", "has no meaning here")
 def _base64(value: Any, name: str) -> str:
     if value != "base64":
         raise InvalidRequest("images are not fetched, send their data in base64", param=name)
     return "base64"
 
 
-SOURCE = FieldTable(taken={"type": _base64, "media_type": fields.text, "data": fields.text})
+SOURCE = FieldTable(
+    taken={
+        "type": _base64,
+        "media_type": taken_as(fields.text, "has no meaning here: the picture says what it is"),
+        "data": taken_as(fields.text, "becomes one of `images`"),
+    }
+)
 
 _CACHED = frozenset({"cache_control"})
 
 BLOCKS: Mapping[str, FieldTable] = {
     "text": FieldTable(
-        taken={"type": fields.text, "text": fields.text}, dropped=_CACHED | {"citations"}
+        taken={"type": KIND, "text": taken_as(fields.text, "joined with the others to `content`")},
+        dropped=_CACHED | {"citations"},
     ),
-    "image": FieldTable(taken={"type": fields.text, "source": fields.mapping}, dropped=_CACHED),
+    "image": FieldTable(
+        taken={
+            "type": KIND,
+            "source": taken_as(fields.mapping_of(SOURCE), "its `data` becomes one of `images`"),
+        },
+        dropped=_CACHED,
+    ),
     "tool_use": FieldTable(
         taken={
-            "type": fields.text,
+            "type": KIND,
             "id": IDENTIFIER,
             "name": IDENTIFIER,
-            "input": fields.mapping,
+            "input": taken_as(fields.mapping, "becomes `arguments` of a call"),
         },
         dropped=_CACHED,
     ),
     "tool_result": FieldTable(
         taken={
-            "type": fields.text,
-            "tool_use_id": IDENTIFIER,
-            "content": blocks_of,
-            "is_error": fields.flag,
+            "type": KIND,
+            "tool_use_id": taken_as(
+                IDENTIFIER, "becomes `tool_call_id`, and says whose result it is"
+            ),
+            "content": taken_as(blocks_of, "becomes `content` of a `tool` message, and `images`"),
+            "is_error": taken_as(fields.flag, "`true` is dropped and named"),
         },
         dropped=_CACHED,
     ),
     # Nothing is signed here, and an empty signature is what clients give back.
     "thinking": FieldTable(
-        taken={"type": fields.text, "thinking": fields.text, "signature": fields.text}
+        taken={
+            "type": KIND,
+            "thinking": taken_as(fields.text, "joined with the others to `thinking`"),
+            "signature": unread(fields.text),
+        }
     ),
-    "redacted_thinking": FieldTable(taken={"type": fields.text, "data": fields.text}),
+    "redacted_thinking": FieldTable(
+        taken={"type": KIND, "data": taken_as(fields.text, "dropped, and the block is named")}
+    ),
 }
 
 TABLES: tuple[tuple[str, FieldTable], ...] = (

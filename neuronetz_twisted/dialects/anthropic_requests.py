@@ -7,6 +7,8 @@ for the answer beside.
 from collections.abc import Mapping
 from typing import Any
 
+from attrs import evolve
+
 from neuronetz_twisted.dialects import anthropic_blocks, fields
 from neuronetz_twisted.dialects.anthropic_blocks import (
     block_of,
@@ -15,10 +17,18 @@ from neuronetz_twisted.dialects.anthropic_blocks import (
     text_and_images,
 )
 from neuronetz_twisted.dialects.conversations import Conversation
-from neuronetz_twisted.dialects.fields import FieldTable, apply, read_object
+from neuronetz_twisted.dialects.fields import FieldTable, apply, read_object, taken_as, unread
+from neuronetz_twisted.dialects.native_fields import CAPPED, MODEL, OPTION, STREAM
 from neuronetz_twisted.dialects.native_requests import capped_predict, required_model
 from neuronetz_twisted.dialects.schemas import json_schema
-from neuronetz_twisted.dialects.tools import described_tools, guarded_tools, tool_name
+from neuronetz_twisted.dialects.tools import (
+    CHOSEN,
+    PARAMETERS,
+    described,
+    described_tools,
+    guarded_tools,
+    tool_name,
+)
 from neuronetz_twisted.errors import InvalidRequest
 from neuronetz_twisted.vocabulary import NativeRequest
 
@@ -31,7 +41,7 @@ def _system(value: Any, name: str) -> Any:
     return value if isinstance(value, str) else fields.objects(value, name)
 
 
-@fields.check("whole number above 0; required", "passed on, up to the cap")
+@fields.check("whole number above 0; required", CAPPED)
 def _max_tokens(value: Any, name: str) -> int:
     checked: int = fields.whole(value, name)
     if checked < 1:
@@ -39,54 +49,79 @@ def _max_tokens(value: Any, name: str) -> int:
     return checked
 
 
-MESSAGES = FieldTable(
-    taken={
-        "model": fields.text,
-        "max_tokens": _max_tokens,
-        "messages": fields.objects,
-        "system": _system,
-        "stream": fields.flag,
-        "temperature": fields.number,
-        "top_p": fields.number,
-        "top_k": fields.whole_in(0, 100_000),
-        "stop_sequences": fields.stops,
-        "tools": fields.objects,
-        "tool_choice": fields.mapping,
-        "thinking": fields.mapping,
-        "output_config": fields.mapping,
-    },
-    dropped=frozenset(
-        {"metadata", "service_tier", "cache_control", "container", "mcp_servers", "betas"}
-    ),
-)
-
 MESSAGE = FieldTable(
     taken={"role": fields.one_of("user", "assistant", "system"), "content": blocks_of}
 )
 
 TOOL = FieldTable(
     taken={
-        "type": fields.one_of(_CUSTOM),
+        "type": unread(fields.one_of(_CUSTOM)),
         "name": tool_name,
         "description": fields.text,
-        "input_schema": fields.mapping,
+        "input_schema": taken_as(PARAMETERS, f"becomes `parameters`: {PARAMETERS.then}"),
     },
     dropped=frozenset({"cache_control", "strict"}),
 )
 
 TOOL_CHOICE = FieldTable(
-    taken={"type": fields.one_of(*_FREE_CHOICES, "any", "tool"), "name": fields.text},
+    taken={
+        "type": taken_as(
+            fields.one_of(*_FREE_CHOICES, "any", "tool"),
+            CHOSEN,
+        ),
+        "name": unread(fields.text),
+    },
     dropped=frozenset({"disable_parallel_tool_use"}),
 )
 
 THINKING = FieldTable(
-    taken={"type": fields.one_of("enabled", "adaptive", "disabled")},
+    taken={
+        "type": taken_as(
+            fields.one_of("enabled", "adaptive", "disabled"),
+            "`disabled` becomes `think: false`, all else leaves it to the model",
+        )
+    },
     dropped=frozenset({"budget_tokens", "display"}),
 )
 
-OUTPUT_CONFIG = FieldTable(taken={"format": fields.mapping}, dropped=frozenset({"effort"}))
+OUTPUT_FORMAT = FieldTable(
+    taken={
+        "type": unread(fields.one_of("json_schema")),
+        "schema": taken_as(json_schema, "becomes `format`"),
+    }
+)
 
-OUTPUT_FORMAT = FieldTable(taken={"type": fields.one_of("json_schema"), "schema": json_schema})
+OUTPUT_CONFIG = FieldTable(
+    taken={"format": taken_as(fields.mapping_of(OUTPUT_FORMAT), "its `schema` becomes `format`")},
+    dropped=frozenset({"effort"}),
+)
+
+_MESSAGES = evolve(
+    fields.objects_of(MESSAGE), says="list of objects; required", then="become Ollama's messages"
+)
+
+MESSAGES = FieldTable(
+    taken={
+        "model": MODEL,
+        "max_tokens": _max_tokens,
+        "messages": _MESSAGES,
+        "system": _system,
+        "stream": STREAM,
+        "temperature": taken_as(fields.number, OPTION),
+        "top_p": taken_as(fields.number, OPTION),
+        "top_k": taken_as(fields.whole_in(0, 100_000), OPTION),
+        "stop_sequences": taken_as(fields.stops, "the option `stop`"),
+        "tools": described(TOOL, _CUSTOM),
+        "tool_choice": taken_as(fields.mapping_of(TOOL_CHOICE), "read by the gateway"),
+        "thinking": taken_as(fields.mapping_of(THINKING), "its `type` becomes `think`"),
+        "output_config": taken_as(
+            fields.mapping_of(OUTPUT_CONFIG), "its `format` becomes `format`"
+        ),
+    },
+    dropped=frozenset(
+        {"metadata", "service_tier", "cache_control", "container", "mcp_servers", "betas"}
+    ),
+)
 
 TABLES: tuple[tuple[str, FieldTable], ...] = (
     ("`POST /v1/messages`", MESSAGES),

@@ -49,6 +49,16 @@ def check(says: str, then: str = "passed on") -> Callable[[Read], Check]:
     return lambda read: Check(read, says, then)
 
 
+def taken_as(check: Check, then: str) -> Check:
+    """The same check of a field that becomes something else; `then` is for the documents."""
+    return evolve(check, then=then)
+
+
+def unread(check: Check) -> Check:
+    """The same check of a field that clients send by habit and that changes nothing."""
+    return taken_as(check, "has no meaning here")
+
+
 @frozen(kw_only=True)
 class FieldTable:
     """What happens to each field of an object.
@@ -167,6 +177,10 @@ def whole(value: Any, name: str) -> int:
     if checked != int(checked) or not lowest <= checked < 2**63:
         raise InvalidRequest(f"{name} must be a whole number", param=name)
     return int(checked)
+
+
+KIND = taken_as(text, "says what it is")
+"""The `type` by which the table of an object is chosen."""
 
 
 def whole_in(low: int, high: int) -> Check:

@@ -22,6 +22,13 @@ MAX_INPUTS = 2048
 MAX_DIMENSIONS = 65_536
 MAX_TOP_LOGPROBS = 20
 
+OPTION = "the option of that name"
+CAPPED = "the option `num_predict`, capped"
+"""What becomes of fields of other dialects, for the documents."""
+
+MODEL = Check(fields.text.read, "string; required", "sent as Ollama lists it")
+STREAM = fields.taken_as(fields.flag, "says how the answer comes")
+
 _KEPT = frozenset({"keep_alive", "shift"})
 """What would change a model that other tenants use as well."""
 
@@ -38,8 +45,8 @@ OPTIONS = FieldTable(
         "frequency_penalty": fields.number,
         "seed": fields.whole,
         "stop": fields.stops,
-        "num_predict": Check(
-            fields.whole.read, fields.whole.says, "lowered to the cap and then named; set if absent"
+        "num_predict": fields.taken_as(
+            fields.whole, "lowered to the cap and then named; set if absent"
         ),
         "num_keep": fields.whole_in(-1, 32_768),
         "penalize_newline": fields.flag,
@@ -120,8 +127,8 @@ MESSAGE = FieldTable(
 )
 
 _ASKED = {
-    "model": fields.text,
-    "stream": Check(fields.flag.read, fields.flag.says, "says how the answer comes"),
+    "model": MODEL,
+    "stream": STREAM,
     "options": fields.mapping_of(OPTIONS),
     "think": think,
     "format": answer_format,
@@ -159,7 +166,7 @@ GENERATE = FieldTable(
 
 EMBED = FieldTable(
     taken={
-        "model": fields.text,
+        "model": MODEL,
         "input": inputs,
         "truncate": fields.flag,
         "dimensions": fields.whole_in(0, MAX_DIMENSIONS),
@@ -170,8 +177,8 @@ EMBED = FieldTable(
 
 EMBEDDINGS = FieldTable(
     taken={
-        "model": fields.text,
-        "prompt": fields.text,
+        "model": MODEL,
+        "prompt": fields.taken_as(fields.text, "becomes `input` of `/api/embed`"),
         "options": fields.mapping_of(EMBED_OPTIONS),
     },
     dropped=frozenset({"keep_alive", "stream"}),
@@ -179,8 +186,8 @@ EMBEDDINGS = FieldTable(
 
 SHOW = FieldTable(
     taken={
-        "model": fields.text,
-        "name": Check(fields.text.read, fields.text.says, "taken where there is no `model`"),
+        "model": fields.taken_as(fields.text, "says which model"),
+        "name": fields.taken_as(fields.text, "taken where there is no `model`"),
     },
     dropped=frozenset({"verbose", "system", "template", "options"}),
 )

@@ -13,9 +13,15 @@ from attrs import define, field
 
 from neuronetz_twisted.dialects import fields
 from neuronetz_twisted.dialects.events import plainly
-from neuronetz_twisted.dialects.fields import NEUTRAL_FLAG, FieldTable, apply, read_object
+from neuronetz_twisted.dialects.fields import (
+    NEUTRAL_FLAG,
+    FieldTable,
+    apply,
+    read_object,
+    taken_as,
+)
 from neuronetz_twisted.dialects.frames import said_in, text_of
-from neuronetz_twisted.dialects.native_fields import MAX_TOP_LOGPROBS
+from neuronetz_twisted.dialects.native_fields import MAX_TOP_LOGPROBS, MODEL
 from neuronetz_twisted.dialects.native_requests import GENERATE_PATH, required_model
 from neuronetz_twisted.dialects.openai_events import (
     NULL,
@@ -30,7 +36,6 @@ from neuronetz_twisted.dialects.openai_fields import (
     only_one,
     options_of,
     predict_name,
-    taken_as,
     wants_usage,
 )
 from neuronetz_twisted.dialects.visible import logprobs_of
@@ -55,7 +60,7 @@ def _prompt(value: Any, name: str) -> str:
 
 COMPLETION = FieldTable(
     taken={
-        "model": fields.text,
+        "model": MODEL,
         "prompt": _prompt,
         "suffix": fields.text,
         **STREAM,

@@ -15,10 +15,9 @@ from attrs import define
 
 from neuronetz_twisted.dialects import fields
 from neuronetz_twisted.dialects.embed_requests import EMBED_PATH, bytes_of_input
-from neuronetz_twisted.dialects.fields import FieldTable, apply, read_object
-from neuronetz_twisted.dialects.native_fields import MAX_DIMENSIONS, MAX_INPUTS
+from neuronetz_twisted.dialects.fields import FieldTable, apply, read_object, taken_as
+from neuronetz_twisted.dialects.native_fields import MAX_DIMENSIONS, MAX_INPUTS, MODEL
 from neuronetz_twisted.dialects.native_requests import required_model
-from neuronetz_twisted.dialects.openai_fields import taken_as
 from neuronetz_twisted.dialects.vectors import rows_of
 from neuronetz_twisted.errors import InvalidRequest, UpstreamNonsense
 from neuronetz_twisted.vocabulary import NativeRequest, Usage
@@ -41,7 +40,7 @@ def _input(value: Any, name: str) -> list[str]:
 
 EMBEDDINGS = FieldTable(
     taken={
-        "model": fields.text,
+        "model": MODEL,
         "input": _input,
         "dimensions": fields.whole_in(1, MAX_DIMENSIONS),
         "encoding_format": taken_as(fields.one_of("float", _BASE64), "the form of the vectors"),

@@ -7,10 +7,9 @@ forgets: `max_completion_tokens`, `n` > 1 (SPEC 3).
 from collections.abc import Mapping
 from typing import Any
 
-from attrs import evolve
-
-from neuronetz_twisted.dialects import fields
-from neuronetz_twisted.dialects.fields import Check, FieldTable, apply
+from neuronetz_twisted.dialects import fields, native_fields
+from neuronetz_twisted.dialects.fields import Check, FieldTable, apply, taken_as
+from neuronetz_twisted.dialects.native_fields import CAPPED, OPTION
 from neuronetz_twisted.dialects.native_requests import capped_predict
 from neuronetz_twisted.errors import InvalidRequest
 
@@ -26,14 +25,11 @@ EFFORTS: Mapping[str, bool | str] = {
 }
 """OpenAI's scale, and what clients add to it, as the nearest of Ollama's: as its layer has it."""
 
-_OPTION = "the option of that name"
+EFFORT = "becomes `think`: `none` false, `minimal` low, `xhigh` and `ultra` max, others as they are"
+"""What becomes of a word of `EFFORTS`, for the documents."""
+
 _LENGTHS = ("max_completion_tokens", "max_tokens")
 _AS_THEY_ARE = ("seed", "stop", "frequency_penalty", "presence_penalty")
-
-
-def taken_as(check: Check, then: str) -> Check:
-    """The same check of a field that becomes something else; `then` is for the documents."""
-    return evolve(check, then=then)
 
 
 @fields.check("1", "has no other meaning here")
@@ -50,18 +46,18 @@ STREAM_OPTIONS = FieldTable(
 )
 
 STREAM: Mapping[str, Check] = {
-    "stream": fields.flag,
+    "stream": native_fields.STREAM,
     "stream_options": taken_as(fields.mapping_of(STREAM_OPTIONS), "read by the gateway"),
 }
 
 SAMPLING: Mapping[str, Check] = {
-    "temperature": taken_as(fields.number, f"{_OPTION}; 1 where absent"),
-    "top_p": taken_as(fields.number, f"{_OPTION}; 1 where absent"),
-    "frequency_penalty": taken_as(fields.number, _OPTION),
-    "presence_penalty": taken_as(fields.number, _OPTION),
-    "seed": taken_as(fields.whole, _OPTION),
-    "stop": taken_as(fields.stops, _OPTION),
-    "max_tokens": taken_as(fields.whole, "the option `num_predict`, capped"),
+    "temperature": taken_as(fields.number, f"{OPTION}; 1 where absent"),
+    "top_p": taken_as(fields.number, f"{OPTION}; 1 where absent"),
+    "frequency_penalty": taken_as(fields.number, OPTION),
+    "presence_penalty": taken_as(fields.number, OPTION),
+    "seed": taken_as(fields.whole, OPTION),
+    "stop": taken_as(fields.stops, OPTION),
+    "max_tokens": taken_as(fields.whole, CAPPED),
 }
 
 MAX_COMPLETION_TOKENS = taken_as(fields.whole, "the same as `max_tokens`, and wins over it")

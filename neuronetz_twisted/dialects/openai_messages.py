@@ -11,9 +11,8 @@ from attrs import evolve, field, frozen
 
 from neuronetz_twisted.dialects import fields
 from neuronetz_twisted.dialects.conversations import arguments_of
-from neuronetz_twisted.dialects.fields import FieldTable, apply
+from neuronetz_twisted.dialects.fields import KIND, FieldTable, apply, taken_as, unread
 from neuronetz_twisted.dialects.images import of_data_url
-from neuronetz_twisted.dialects.openai_fields import taken_as
 from neuronetz_twisted.dialects.tools import IDENTIFIER, read_tool_calls
 from neuronetz_twisted.errors import InvalidRequest
 
@@ -28,7 +27,7 @@ _BETWEEN_TEXTS = "\n\n"
 """What Ollama's templates put between messages of one role that follow each other."""
 
 
-@fields.check("string, or list of parts")
+@fields.check("string, or list of parts", "parts become `content` and `images`")
 def _content(value: Any, name: str) -> str | list[dict[str, Any]]:
     if isinstance(value, str):
         return value
@@ -49,12 +48,15 @@ def _arguments(value: Any, name: str) -> dict[str, Any]:
     return arguments_of(fields.text(value, name), name)
 
 
-IMAGE_URL = FieldTable(taken={"url": fields.text}, dropped=frozenset({"detail"}))
+IMAGE_URL = FieldTable(
+    taken={"url": taken_as(fields.text, "its base64 becomes one of `images`")},
+    dropped=frozenset({"detail"}),
+)
 
 PART = FieldTable(
     taken={
-        "type": fields.one_of("text", "image_url"),
-        "text": fields.text,
+        "type": taken_as(fields.one_of("text", "image_url"), KIND.then),
+        "text": taken_as(fields.text, "joined with the others by an empty line"),
         "image_url": evolve(_image_url, inner=IMAGE_URL),
     },
     refused={"input_audio": (), "file": ()},
@@ -65,7 +67,7 @@ FUNCTION = FieldTable(taken={"name": IDENTIFIER, "arguments": _arguments})
 TOOL_CALL = FieldTable(
     taken={
         "id": IDENTIFIER,
-        "type": fields.one_of("function"),
+        "type": unread(fields.one_of("function")),
         "function": fields.mapping_of(FUNCTION),
     },
     dropped=frozenset({"index"}),
@@ -77,7 +79,7 @@ MESSAGE = FieldTable(
         "content": evolve(_content, inner=PART),
         "reasoning": taken_as(fields.text, "becomes `thinking`"),
         "tool_calls": fields.objects_of(TOOL_CALL),
-        "tool_call_id": IDENTIFIER,
+        "tool_call_id": taken_as(IDENTIFIER, "passed on in a `tool` message, else dropped"),
         "name": taken_as(IDENTIFIER, "becomes `tool_name` of a `tool` message, else dropped"),
     },
     refused={"function_call": (), "audio": ()},

@@ -10,8 +10,10 @@ from neuronetz_twisted.dialects.fields import (
     FieldTable,
     apply,
     read_object,
+    taken_as,
+    unread,
 )
-from neuronetz_twisted.dialects.native_fields import MAX_TOP_LOGPROBS
+from neuronetz_twisted.dialects.native_fields import MAX_TOP_LOGPROBS, MODEL
 from neuronetz_twisted.dialects.native_requests import (
     CHAT_PATH,
     bytes_of_chat,
@@ -19,6 +21,7 @@ from neuronetz_twisted.dialects.native_requests import (
     required_model,
 )
 from neuronetz_twisted.dialects.openai_fields import (
+    EFFORT,
     EFFORTS,
     MAX_COMPLETION_TOKENS,
     SAMPLING,
@@ -27,7 +30,6 @@ from neuronetz_twisted.dialects.openai_fields import (
     only_one,
     options_of,
     predict_name,
-    taken_as,
     wants_usage,
 )
 from neuronetz_twisted.dialects.openai_messages import (
@@ -39,19 +41,14 @@ from neuronetz_twisted.dialects.openai_messages import (
     read_messages,
 )
 from neuronetz_twisted.dialects.schemas import json_schema
-from neuronetz_twisted.dialects.tools import TOOL, read_tools
+from neuronetz_twisted.dialects.tools import CHOSEN, TOOL, read_tools
 from neuronetz_twisted.errors import InvalidRequest
 from neuronetz_twisted.vocabulary import NativeRequest
 
-_EFFORT = taken_as(
-    fields.one_of("", *EFFORTS),
-    "becomes `think`: `none` false, `minimal` low, `xhigh` and `ultra` max, others as they are",
-)
+_EFFORT = taken_as(fields.one_of("", *EFFORTS), EFFORT)
 
 
-@fields.check(
-    "string or object", "`none` drops the tools, `auto` changes nothing, all else is dropped"
-)
+@fields.check("string or object", CHOSEN)
 def _tool_choice(value: Any, name: str) -> str:
     if isinstance(value, dict):
         return "named"
@@ -61,15 +58,18 @@ def _tool_choice(value: Any, name: str) -> str:
 JSON_SCHEMA = FieldTable(
     taken={
         "schema": taken_as(json_schema, "becomes `format`"),
-        "name": taken_as(fields.text, "has no meaning here"),
-        "description": taken_as(fields.text, "has no meaning here"),
+        "name": unread(fields.text),
+        "description": unread(fields.text),
         "strict": taken_as(fields.flag, "has no meaning here: every schema is kept to"),
     }
 )
 
 RESPONSE_FORMAT = FieldTable(
     taken={
-        "type": fields.one_of("text", "json_object", "json_schema"),
+        "type": taken_as(
+            fields.one_of("text", "json_object", "json_schema"),
+            '`json_object` becomes `format: "json"`, `text` no `format`',
+        ),
         "json_schema": taken_as(fields.mapping_of(JSON_SCHEMA), "its `schema` becomes `format`"),
     }
 )
@@ -78,8 +78,8 @@ REASONING = FieldTable(taken={"effort": _EFFORT})
 
 CHAT = FieldTable(
     taken={
-        "model": fields.text,
-        "messages": fields.objects_of(MESSAGE),
+        "model": MODEL,
+        "messages": taken_as(fields.objects_of(MESSAGE), "become Ollama's messages"),
         **STREAM,
         **SAMPLING,
         "max_completion_tokens": MAX_COMPLETION_TOKENS,

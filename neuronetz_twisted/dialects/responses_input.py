@@ -8,11 +8,11 @@ message to Ollama, behind which come what the tools gave. The order is the one o
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from attrs import define, field
+from attrs import define, evolve, field
 
 from neuronetz_twisted.dialects import fields
 from neuronetz_twisted.dialects.conversations import Conversation, arguments_of
-from neuronetz_twisted.dialects.fields import FieldTable, apply
+from neuronetz_twisted.dialects.fields import KIND, FieldTable, apply, taken_as, unread
 from neuronetz_twisted.dialects.images import of_data_url
 from neuronetz_twisted.dialects.tools import IDENTIFIER
 from neuronetz_twisted.errors import InvalidRequest
@@ -20,49 +20,67 @@ from neuronetz_twisted.errors import InvalidRequest
 _ROLES = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant"}
 
 
-@fields.check("string, or list of parts")
+@fields.check("string, or list of parts", "texts are joined, pictures become `images`")
 def _content(value: Any, name: str) -> Any:
     return value if isinstance(value, str) else fields.objects(value, name)
 
 
 # What clients give back of an answer: its ids and states say nothing to the model.
-_GIVEN_BACK = {"type": fields.text, "id": fields.text, "status": fields.text}
+_GIVEN_BACK = {"type": KIND, "id": unread(fields.text), "status": unread(fields.text)}
+
+_JOINED = taken_as(fields.text, "joined with the others")
+_TEXT_PART = FieldTable(taken={"type": KIND, "text": _JOINED})
 
 PARTS: Mapping[str, FieldTable] = {
-    "input_text": FieldTable(taken={"type": fields.text, "text": fields.text}),
+    "input_text": _TEXT_PART,
     "output_text": FieldTable(
         taken={
-            "type": fields.text,
-            "text": fields.text,
-            "annotations": fields.objects,
-            "logprobs": fields.objects,
+            **_TEXT_PART.taken,
+            "annotations": unread(fields.objects),
+            "logprobs": unread(fields.objects),
         }
     ),
-    "refusal": FieldTable(taken={"type": fields.text, "refusal": fields.text}),
-    "summary_text": FieldTable(taken={"type": fields.text, "text": fields.text}),
-    "reasoning_text": FieldTable(taken={"type": fields.text, "text": fields.text}),
+    "refusal": FieldTable(taken={"type": KIND, "refusal": _JOINED}),
+    "summary_text": _TEXT_PART,
+    "reasoning_text": _TEXT_PART,
     "input_image": FieldTable(
-        taken={"type": fields.text, "image_url": fields.text}, dropped=frozenset({"detail"})
+        taken={
+            "type": KIND,
+            "image_url": taken_as(fields.text, "its base64 becomes one of `images`"),
+        },
+        dropped=frozenset({"detail"}),
     ),
 }
 
 ITEMS: Mapping[str, FieldTable] = {
     "message": FieldTable(
-        taken={**_GIVEN_BACK, "role": fields.one_of(*_ROLES), "content": _content}
+        taken={
+            **_GIVEN_BACK,
+            "role": taken_as(fields.one_of(*_ROLES), "`developer` becomes `system`"),
+            "content": _content,
+        }
     ),
     "function_call": FieldTable(
         taken={
             **_GIVEN_BACK,
-            "call_id": IDENTIFIER,
+            "call_id": taken_as(IDENTIFIER, "becomes `id` of the call"),
             "name": IDENTIFIER,
-            "arguments": fields.text,
+            "arguments": evolve(fields.text, says="string of JSON, an object", then="read as that"),
         }
     ),
     "function_call_output": FieldTable(
-        taken={**_GIVEN_BACK, "call_id": IDENTIFIER, "output": _content}
+        taken={
+            **_GIVEN_BACK,
+            "call_id": taken_as(IDENTIFIER, "becomes `tool_call_id`, and says whose result it is"),
+            "output": taken_as(_content, "becomes `content` of a `tool` message, and `images`"),
+        }
     ),
     "reasoning": FieldTable(
-        taken={**_GIVEN_BACK, "summary": fields.objects, "content": fields.objects},
+        taken={
+            **_GIVEN_BACK,
+            "summary": taken_as(fields.objects, "becomes `thinking` where there is no `content`"),
+            "content": taken_as(fields.objects, "becomes `thinking`"),
+        },
         dropped=frozenset({"encrypted_content"}),
     ),
 }

@@ -9,12 +9,27 @@ from typing import Any
 
 from neuronetz_twisted.dialects import fields, responses_input
 from neuronetz_twisted.dialects.conversations import Conversation
-from neuronetz_twisted.dialects.fields import NEUTRAL_FLAG, FieldTable, apply, read_object
+from neuronetz_twisted.dialects.fields import (
+    NEUTRAL_FLAG,
+    FieldTable,
+    apply,
+    read_object,
+    taken_as,
+    unread,
+)
+from neuronetz_twisted.dialects.native_fields import CAPPED, MODEL, OPTION, STREAM
 from neuronetz_twisted.dialects.native_requests import capped_predict, required_model
-from neuronetz_twisted.dialects.openai_fields import EFFORTS
+from neuronetz_twisted.dialects.openai_fields import EFFORT, EFFORTS, SAMPLING
 from neuronetz_twisted.dialects.responses_input import InputReader
 from neuronetz_twisted.dialects.schemas import json_schema
-from neuronetz_twisted.dialects.tools import described_tools, guarded_tools, tool_name
+from neuronetz_twisted.dialects.tools import (
+    CHOSEN,
+    PARAMETERS,
+    described,
+    described_tools,
+    guarded_tools,
+    tool_name,
+)
 from neuronetz_twisted.errors import InvalidRequest
 from neuronetz_twisted.vocabulary import NativeRequest
 
@@ -22,12 +37,12 @@ _PREDICT = "max_output_tokens"
 _FUNCTION = "function"
 
 
-@fields.check("string, or list of items")
+@fields.check("string, or list of items", "a string is what the user says; items become messages")
 def _input(value: Any, name: str) -> Any:
     return value if isinstance(value, str) else fields.objects(value, name)
 
 
-@fields.check("string or object", "`none` leaves the tools out; all but `auto` is dropped")
+@fields.check("string or object", CHOSEN)
 def _choice(value: Any, name: str) -> str:
     """The word of a choice; one tool or some of them are asked for by an object."""
     if isinstance(value, str):
@@ -42,20 +57,58 @@ def _kept(value: Any, name: str) -> Any:
     raise InvalidRequest(f"{name} is not accepted: no response is kept here", param=name)
 
 
+TOOL = FieldTable(
+    taken={
+        "type": unread(fields.one_of(_FUNCTION)),
+        "name": tool_name,
+        "description": fields.text,
+        "parameters": PARAMETERS,
+    },
+    dropped=frozenset({"strict"}),
+)
+
+FORMAT = FieldTable(
+    taken={
+        "type": taken_as(
+            fields.one_of("text", "json_object", "json_schema"),
+            '`json_object` becomes `format: "json"`, `text` no `format`',
+        ),
+        "schema": taken_as(json_schema, "becomes `format`"),
+        "name": taken_as(fields.text, "only repeated in the answer"),
+        "strict": taken_as(fields.flag, "only repeated in the answer: every schema is kept to"),
+    },
+    dropped=frozenset({"description"}),
+)
+
+TEXT = FieldTable(
+    taken={"format": taken_as(fields.mapping_of(FORMAT), "becomes Ollama's `format`")},
+    dropped=frozenset({"verbosity"}),
+)
+
+_SUMMARY = taken_as(fields.text, "has no meaning here: all of it is given")
+
+REASONING = FieldTable(
+    taken={
+        "effort": taken_as(fields.one_of(*EFFORTS), EFFORT),
+        "summary": _SUMMARY,
+        "generate_summary": _SUMMARY,
+    }
+)
+
 RESPONSES = FieldTable(
     taken={
-        "model": fields.text,
+        "model": MODEL,
         "input": _input,
-        "instructions": fields.text,
-        "tools": fields.objects,
+        "instructions": taken_as(fields.text, "a `system` message before all others"),
+        "tools": described(TOOL, _FUNCTION),
         "tool_choice": _choice,
-        "text": fields.mapping,
-        "reasoning": fields.mapping,
-        "max_output_tokens": fields.whole,
-        "temperature": fields.number,
-        "top_p": fields.number,
-        "stream": fields.flag,
-        "store": fields.flag,
+        "text": taken_as(fields.mapping_of(TEXT), "its `format` becomes `format`"),
+        "reasoning": taken_as(fields.mapping_of(REASONING), "its `effort` becomes `think`"),
+        "max_output_tokens": taken_as(fields.whole, CAPPED),
+        "temperature": SAMPLING["temperature"],
+        "top_p": taken_as(fields.number, OPTION),
+        "stream": STREAM,
+        "store": taken_as(fields.flag, "`true` is dropped and named: nothing is kept here"),
         "previous_response_id": _kept,
         "conversation": _kept,
         "prompt": _kept,
@@ -76,38 +129,6 @@ RESPONSES = FieldTable(
             "user",
         }
     ),
-)
-
-TOOL = FieldTable(
-    taken={
-        "type": fields.one_of(_FUNCTION),
-        "name": tool_name,
-        "description": fields.text,
-        "parameters": fields.mapping,
-    },
-    dropped=frozenset({"strict"}),
-)
-
-TEXT = FieldTable(taken={"format": fields.mapping}, dropped=frozenset({"verbosity"}))
-
-FORMAT = FieldTable(
-    taken={
-        "type": fields.one_of("text", "json_object", "json_schema"),
-        "schema": json_schema,
-        # A name of the client's own, and what is so anyway.
-        "name": fields.text,
-        "strict": fields.flag,
-    },
-    dropped=frozenset({"description"}),
-)
-
-REASONING = FieldTable(
-    taken={
-        "effort": fields.one_of(*EFFORTS),
-        # All of it is given, whatever is asked for.
-        "summary": fields.text,
-        "generate_summary": fields.text,
-    }
 )
 
 

@@ -32,7 +32,10 @@ def tool_name(value: Any, name: str) -> str:
     return value
 
 
-_PARAMETERS = Check(
+CHOSEN = "`none` leaves the tools out, `auto` changes nothing, all else is dropped and named"
+"""What becomes of `tool_choice`, for the documents."""
+
+PARAMETERS = Check(
     fields.mapping.read,
     "JSON schema: any object, within the bounds of schemas",
     "passed on, without a `pattern`, `minLength`, `maxLength`, `minItems` or `maxItems` that no "
@@ -40,7 +43,7 @@ _PARAMETERS = Check(
 )
 
 FUNCTION = FieldTable(
-    taken={"name": tool_name, "description": fields.text, "parameters": _PARAMETERS}
+    taken={"name": tool_name, "description": fields.text, "parameters": PARAMETERS}
 )
 
 TOOL = FieldTable(
@@ -77,6 +80,15 @@ def read_tools(tools: Sequence[Mapping[str, Any]], ignored: list[str]) -> list[d
             raise InvalidRequest("a tool needs a function", param="tools")
         clean.append(apply(FUNCTION, outer["function"], ignored))
     return guarded_tools(clean, ignored)
+
+
+def described(table: FieldTable, kind: str) -> Check:
+    """A check for tools that a client describes in a table of his dialect, as type `kind`."""
+    return fields.taken_as(
+        fields.objects_of(table),
+        f"become functions; one of another type than `{kind}` is dropped, named as `tools.` and "
+        "its type",
+    )
 
 
 def described_tools(

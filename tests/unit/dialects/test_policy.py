@@ -64,6 +64,18 @@ class PolicyTests(SynchronousTestCase):
                     with self.subTest(title, field=name):
                         self.assertIn(id(check.inner), shown)
 
+    def test_translated(self) -> None:
+        """Of what is translated only names, ids and roles are said to be passed on."""
+        for path in ("/v1/messages", "/v1/responses"):
+            passed = {
+                name
+                for title, table in TABLES
+                if title.startswith(f"`POST {path}`")
+                for name, check in table.taken.items()
+                if check.then == "passed on"
+            }
+            self.assertLessEqual(passed, {"description", "id", "name", "role"})
+
     def test_cells(self) -> None:
         """Nothing in a cell ends it."""
         for line in policy().splitlines():
