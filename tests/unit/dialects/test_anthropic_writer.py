@@ -1,21 +1,24 @@
 """What clients of Anthropic's messages read, byte for byte."""
 
-from typing import Any
-
 import orjson
 from hypothesis import example, given, settings
-from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from mock_ollama.gojson import go_json
 from neuronetz_twisted.dialects.anthropic_writer import MessageWriter
 from neuronetz_twisted.dialects.events import CUT_FIELDS
-from neuronetz_twisted.errors import UpstreamFailed, UpstreamNonsense
+from neuronetz_twisted.errors import UpstreamFailed
 from neuronetz_twisted.testing.upstream import chat_frame
-from neuronetz_twisted.vocabulary import Usage
-from tests.unit.dialects.spoken import SPOKEN, calling, events_of, final, message_frame
+from tests.unit.dialects.spoken import (
+    ODD_TEXT,
+    SPOKEN,
+    USAGE,
+    Spoken,
+    calling,
+    events_of,
+    final,
+    message_frame,
+)
 
-USAGE = Usage(prompt_tokens=3, completion_tokens=2)
 START = (
     b'event: message_start\ndata: {"type":"message_start","message":{"id":"msg_the-id",'
     b'"type":"message","role":"assistant","model":"llama3","content":[],"stop_reason":null,'
@@ -106,13 +109,12 @@ class StreamedTests(SynchronousTestCase):
         )
 
     @settings(deadline=None)
-    @given(spoken=SPOKEN, dumps=st.sampled_from([go_json, orjson.dumps]))
-    @example(spoken=[('<&>\u2028\x00\x7f"\\/é😀', "</think>")], dumps=go_json)
-    def test_texts(self, *, spoken: list[tuple[str, str]], dumps: Any) -> None:
+    @given(SPOKEN)
+    @example(Spoken.of([(ODD_TEXT, "</think>")]))
+    def test_texts(self, spoken: Spoken) -> None:
         """Text that was never parsed arrives whole, in blocks that never overlap."""
         answer = writer()
-        lines = [dumps(orjson.loads(message_frame(*said))) for said in spoken]
-        events = events_of(answer.frames(lines) + answer.last(final(), USAGE))
+        events = events_of(answer.frames(spoken.lines) + answer.last(final(), USAGE))
         said: dict[str, str] = {"text": "", "thinking": ""}
         opened: list[int] = []
         closed: list[int] = []
@@ -128,32 +130,13 @@ class StreamedTests(SynchronousTestCase):
                 said[name] += event["delta"][name]
         self.assertEqual(opened, list(range(len(opened))))
         self.assertEqual(opened, closed)
-        expected = {
-            "text": "".join(content for content, _ in spoken),
-            "thinking": "".join(thinking for _, thinking in spoken),
-        }
-        self.assertEqual(said, expected)
-
-    def test_answer_of_one_frame(self) -> None:
-        """A final frame that is the only one may say everything."""
-        self.assertEqual(
-            writer().last(final(message={"content": "all"}), USAGE),
-            START
-            + block_start(0, TEXT)
-            + block_delta(0, b'{"type":"text_delta","text":"all"}')
-            + block_stop(0)
-            + message_delta(b"end_turn")
-            + STOP,
-        )
+        self.assertEqual(said, {"text": spoken.content, "thinking": spoken.thinking})
 
     def test_nothing_said(self) -> None:
-        """An answer without a word has no block; a frame without one adds nothing."""
+        """An answer without a word has no block."""
         self.assertEqual(
             writer().last(final("load"), USAGE), START + message_delta(b"end_turn") + STOP
         )
-        answer = writer()
-        self.assertEqual(answer.frames([chat_frame("")]), START)
-        self.assertEqual(answer.frames([chat_frame("")]), b"")
 
     def test_stop_reasons(self) -> None:
         """A length that was reached goes before calls; what Ollama does not tell ends a turn."""
@@ -169,10 +152,8 @@ class StreamedTests(SynchronousTestCase):
                 answer.frames([calling("add", {})] if called else [chat_frame("a")])
                 data = answer.last(final(reason), USAGE)
                 self.assertIn(message_delta(expected), data)
-                body: dict[str, Any] = final(reason)
-                if called:
-                    body["message"] = orjson.loads(calling("add", {}))["message"]
-                whole = orjson.loads(writer().whole(body, USAGE))
+                message = orjson.loads(calling("add", {}))["message"] if called else {}
+                whole = orjson.loads(writer().whole(final(reason, **message), USAGE))
                 self.assertEqual(whole["stop_reason"], expected.decode())
 
     def test_golden_cut(self) -> None:
@@ -193,21 +174,14 @@ class StreamedTests(SynchronousTestCase):
             b'"request_id":"the-id"}\n\n',
         )
 
-    def test_no_chat_frame(self) -> None:
-        """A frame of another route is nonsense, and so is such a final one."""
-        with self.assertRaises(UpstreamNonsense):
-            writer().frames([b'{"response":"x","done":false}'])
-        with self.assertRaises(UpstreamNonsense):
-            writer().last({"response": "", "done": True}, USAGE)
-
 
 class WholeTests(SynchronousTestCase):
     def test_golden(self) -> None:
         """The answer in one piece, its blocks in Anthropic's order."""
         call = {"function": {"name": "add", "arguments": {"a": 1}}}
-        message = {"content": "ab", "thinking": "Hm", "tool_calls": [call]}
+        said = final(content="ab", thinking="Hm", tool_calls=[call])
         self.assertEqual(
-            writer().whole(final(message=message), USAGE),
+            writer().whole(said, USAGE),
             b'{"id":"msg_the-id","type":"message","role":"assistant","model":"llama3","content":'
             b'[{"type":"thinking","thinking":"Hm","signature":""},{"type":"text","text":"ab"},'
             b'{"type":"tool_use","id":"toolu_the-id_1","name":"add","input":{"a":1}}],'

@@ -7,10 +7,10 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from neuronetz_twisted.dialects.openai_completions import TextCompletionWriter, parse_completion
 from neuronetz_twisted.errors import InvalidRequest, UpstreamFailed, UpstreamNonsense
-from neuronetz_twisted.vocabulary import NativeRequest, Usage
+from neuronetz_twisted.vocabulary import NativeRequest
+from tests.unit.dialects.spoken import USAGE
 
 CAP = 100
-USAGE = Usage(prompt_tokens=3, completion_tokens=2)
 NEUTRAL = {
     "temperature": 1.0,
     "top_p": 1.0,

@@ -12,16 +12,9 @@ from neuronetz_twisted.dialects.events import CUT_FIELDS
 from neuronetz_twisted.dialects.openai_writers import ChatCompletionWriter
 from neuronetz_twisted.errors import UpstreamFailed, UpstreamNonsense
 from neuronetz_twisted.testing.upstream import chat_frame
-from neuronetz_twisted.vocabulary import Usage
+from tests.unit.dialects.spoken import DUMPS, ODD_TEXT, TEXTS, USAGE, final
 
-USAGE = Usage(prompt_tokens=3, completion_tokens=2)
-FINAL = {
-    "model": "m",
-    "message": {"role": "assistant", "content": ""},
-    "done": True,
-    "done_reason": "length",
-    "eval_count": 2,
-}
+FINAL = final("length")
 LOGPROB = {
     "token": "a",
     "logprob": -0.5,
@@ -37,7 +30,6 @@ HEAD = (
     b'data: {"id":"chatcmpl-the-id","object":"chat.completion.chunk","created":7,'
     b'"model":"llama3","system_fingerprint":"fp_ollama","choices":['
 )
-TEXTS = st.text(st.characters(exclude_categories=["Cs"]))
 SPOKEN = st.lists(st.tuples(TEXTS, st.none() | TEXTS), min_size=1, max_size=4)
 
 
@@ -51,12 +43,6 @@ def frame(**message: Any) -> bytes:
     beside = {"logprobs": message.pop("logprobs")} if "logprobs" in message else {}
     shown = {"role": "assistant", "content": "", **message}
     return orjson.dumps({"model": "m", "message": shown, "done": False, **beside})
-
-
-def final(reason: str = "stop", **message: Any) -> dict[str, Any]:
-    """A final frame."""
-    shown = {"role": "assistant", "content": "", **message}
-    return {"model": "m", "message": shown, "done": True, "done_reason": reason}
 
 
 def deltas(events: bytes) -> list[dict[str, Any]]:
@@ -109,12 +95,10 @@ class StreamTests(SynchronousTestCase):
         )
 
     @settings(deadline=None)
-    @given(
-        spoken=SPOKEN, dumps=st.sampled_from([go_json, orjson.dumps]), include_usage=st.booleans()
-    )
+    @given(spoken=SPOKEN, dumps=DUMPS, include_usage=st.booleans())
     @example(
         spoken=[
-            ('<&>\u2028\x00\x7f"\\/é😀', "</think>"),
+            (ODD_TEXT, "</think>"),
             ("", "</think>"),
             ("</think>", None),
             ("", ""),
@@ -292,9 +276,8 @@ class StreamTests(SynchronousTestCase):
 class WholeTests(SynchronousTestCase):
     def test_golden(self) -> None:
         """The answer in one piece."""
-        folded = {**FINAL, "message": {"role": "assistant", "content": "ab", "thinking": "Hm"}}
         self.assertEqual(
-            completion().whole(folded, USAGE),
+            completion().whole(final("length", content="ab", thinking="Hm"), USAGE),
             b'{"id":"chatcmpl-the-id","object":"chat.completion","created":7,"model":"llama3",'
             b'"system_fingerprint":"fp_ollama","choices":[{"index":0,"message":'
             b'{"role":"assistant","content":"ab","reasoning":"Hm"},"logprobs":null,'

@@ -5,18 +5,23 @@ from typing import Any
 
 import orjson
 from hypothesis import example, given, settings
-from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from mock_ollama.gojson import go_json
 from neuronetz_twisted.dialects.events import CUT_FIELDS
 from neuronetz_twisted.dialects.responses_writer import MAX_SAID_BYTES, ResponseWriter
 from neuronetz_twisted.errors import BudgetExhausted, UpstreamFailed, UpstreamNonsense
 from neuronetz_twisted.testing.upstream import chat_frame
-from neuronetz_twisted.vocabulary import Usage
-from tests.unit.dialects.spoken import SPOKEN, calling, events_of, final, message_frame
+from tests.unit.dialects.spoken import (
+    ODD_TEXT,
+    SPOKEN,
+    USAGE,
+    Spoken,
+    calling,
+    events_of,
+    final,
+    message_frame,
+)
 
-USAGE = Usage(prompt_tokens=3, completion_tokens=2)
 COUNTS = (
     b'"usage":{"input_tokens":3,"input_tokens_details":{"cached_tokens":0},"output_tokens":2,'
     b'"output_tokens_details":{"reasoning_tokens":0},"total_tokens":5}'
@@ -150,13 +155,12 @@ class StreamedTests(SynchronousTestCase):
         )
 
     @settings(deadline=None)
-    @given(spoken=SPOKEN, dumps=st.sampled_from([go_json, orjson.dumps]))
-    @example(spoken=[('<&>\u2028\x00\x7f"\\/é😀', "</think>")], dumps=go_json)
-    def test_texts(self, *, spoken: list[tuple[str, str]], dumps: Any) -> None:
+    @given(SPOKEN)
+    @example(Spoken.of([(ODD_TEXT, "</think>")]))
+    def test_texts(self, spoken: Spoken) -> None:
         """Text that was never parsed arrives whole, in deltas, in each item and at the end."""
         answer = writer()
-        lines = [dumps(orjson.loads(message_frame(*said))) for said in spoken]
-        events = events_of(answer.frames(lines) + answer.last(final(), USAGE))
+        events = events_of(answer.frames(spoken.lines) + answer.last(final(), USAGE))
         self.assertEqual([each["sequence_number"] for each in events], list(range(len(events))))
         streamed: dict[str, str] = {}
         done: list[Mapping[str, Any]] = []
@@ -174,38 +178,14 @@ class StreamedTests(SynchronousTestCase):
         said = {"message": "", "reasoning": ""}
         for item in output:
             said[item["type"]] += text_of(item)
-        expected = {
-            "message": "".join(content for content, _ in spoken),
-            "reasoning": "".join(thinking for _, thinking in spoken),
-        }
-        self.assertEqual(said, expected)
-
-    def test_answer_of_one_frame(self) -> None:
-        """A final frame that is the only one may say everything."""
-        events = events_of(writer().last(final(message={"content": "ab"}), USAGE))
-        self.assertEqual(
-            [each["type"].removeprefix("response.") for each in events],
-            [
-                "created",
-                "in_progress",
-                "output_item.added",
-                "content_part.added",
-                "output_text.delta",
-                "output_text.done",
-                "content_part.done",
-                "output_item.done",
-                "completed",
-            ],
-        )
+        self.assertEqual(said, {"message": spoken.content, "reasoning": spoken.thinking})
 
     def test_nothing_said(self) -> None:
-        """An answer without a word has no item; a frame without one adds nothing."""
-        answer = writer()
-        self.assertEqual(answer.frames([chat_frame("")]), BEGUN)
-        self.assertEqual(answer.frames([chat_frame("")]), b"")
+        """An answer without a word has no item."""
+        completed = b'"response":' + response(b"completed", b"", COUNTS)
         self.assertEqual(
-            answer.last(final("load"), USAGE),
-            event(b"response.completed", b'"response":' + response(b"completed", b"", COUNTS), 2),
+            writer().last(final("load"), USAGE),
+            BEGUN + event(b"response.completed", completed, 2),
         )
 
     def test_golden_length(self) -> None:
@@ -254,13 +234,6 @@ class StreamedTests(SynchronousTestCase):
         (error,) = events_of(writer().fault(refusal, "the-id"))
         self.assertEqual(error["error"]["limit"], "day")
 
-    def test_no_chat_frame(self) -> None:
-        """A frame of another route is nonsense, and so is such a final one."""
-        with self.assertRaises(UpstreamNonsense):
-            writer().frames([b'{"response":"x","done":false}'])
-        with self.assertRaises(UpstreamNonsense):
-            writer().last({"response": "", "done": True}, USAGE)
-
     def test_too_large(self) -> None:
         """What is kept to be repeated has a limit, over all items."""
         half = "x" * (MAX_SAID_BYTES // 2)
@@ -278,7 +251,7 @@ class WholeTests(SynchronousTestCase):
     def test_golden(self) -> None:
         """The answer in one piece, its items in the order of a stream."""
         call = {"function": {"name": "add", "arguments": {"a": 1}}}
-        message = {"content": "ab", "thinking": "Hm", "tool_calls": [call]}
+        said = final(content="ab", thinking="Hm", tool_calls=[call])
         output = (
             b'{"id":"rs_the-id_0","type":"reasoning","status":"completed","summary":'
             b'[{"type":"summary_text","text":"Hm"}]},'
@@ -286,9 +259,7 @@ class WholeTests(SynchronousTestCase):
             + b',{"id":"fc_the-id_2","type":"function_call","status":"completed","call_id":'
             b'"call_the-id_2","name":"add","arguments":"{\\"a\\":1}"}'
         )
-        self.assertEqual(
-            writer().whole(final(message=message), USAGE), response(b"completed", output, COUNTS)
-        )
+        self.assertEqual(writer().whole(said, USAGE), response(b"completed", output, COUNTS))
 
     def test_length(self) -> None:
         """What was being said is incomplete; a call that is there is whole."""
@@ -301,7 +272,7 @@ class WholeTests(SynchronousTestCase):
             ({"content": ""}, []),
         ):
             with self.subTest(message=message):
-                cut = {**final("length", message), **CUT_FIELDS}
+                cut = {**final("length", **message), **CUT_FIELDS}
                 body = orjson.loads(writer().whole(cut, USAGE))
                 self.assertEqual([item["status"] for item in body["output"]], expected)
                 self.assertEqual(body["status"], "incomplete")

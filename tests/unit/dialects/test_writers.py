@@ -5,9 +5,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from neuronetz_twisted.dialects.vectors import read_vectors
 from neuronetz_twisted.dialects.writers import EmbeddingWriter, EmbedWriter, NativeWriter
 from neuronetz_twisted.errors import UpstreamFailed
-from neuronetz_twisted.vocabulary import Usage
+from tests.unit.dialects.spoken import USAGE
 
-USAGE = Usage(prompt_tokens=3, completion_tokens=2)
 FINAL = {
     "model": "m",
     "message": {"role": "assistant", "content": ""},
