@@ -59,8 +59,8 @@ from neuronetz_twisted.stores.redis import RedisGate
 from neuronetz_twisted.stores.usage import PostgresUsage
 from neuronetz_twisted.upstream.agent import OllamaAgent, OllamaClient, UpstreamConnections
 from neuronetz_twisted.upstream.backends import Backend, backends_of
-from neuronetz_twisted.upstream.candidates import Host
 from neuronetz_twisted.upstream.discovery import POLL_TIMEOUT_S, Discovery, Poller
+from neuronetz_twisted.upstream.hosts import Host
 from neuronetz_twisted.upstream.open import Backends
 
 POLL_CONNECTIONS = 2

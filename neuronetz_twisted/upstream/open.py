@@ -31,10 +31,11 @@ from neuronetz_twisted.pinned_options import NOTHING_PINNED, PinnedOptions
 from neuronetz_twisted.seams import Opening
 from neuronetz_twisted.upstream.agent import OllamaClient
 from neuronetz_twisted.upstream.bodies import is_encoded, read_bounded
-from neuronetz_twisted.upstream.candidates import Candidates, Host
+from neuronetz_twisted.upstream.candidates import Candidates
 from neuronetz_twisted.upstream.causes import cause_of
 from neuronetz_twisted.upstream.deadline import Deadline, Timeouts
 from neuronetz_twisted.upstream.health import TRIAL_S
+from neuronetz_twisted.upstream.hosts import NO_TRIAL, Host, Trial
 from neuronetz_twisted.upstream.pool import PoolFull
 from neuronetz_twisted.upstream.refusals import NOT_FOUND, is_our_fault, refusal_of
 from neuronetz_twisted.upstream.stream import LineStream
@@ -88,13 +89,16 @@ class Backends:
 
     async def open(self, ticket: Ticket, opening: Opening) -> LineStream:
         """The stream of the first backend that answers (seams.Upstream)."""
-        candidates = Candidates([self.hosts[name] for name in ticket.model.backends])
+        candidates = Candidates(
+            ticket.model.name, [self.hosts[name] for name in ticket.model.backends]
+        )
+        failed: list[_Attempt] = []
         while (found := candidates.next(self.clock.seconds())) is not None:
             host, again = found
             deadline = Deadline(self.timeouts)
             attempt = _Attempt(self, host, candidates, ticket, opening, deadline, patient=again)
             try:
-                return await attempt.run()
+                stream = await attempt.run()
             except PoolFull:
                 # Wherever it was better to wait meanwhile, it has gone.
                 raise UpstreamBusy(why="queue") from None
@@ -105,7 +109,12 @@ class Backends:
                 outcome = "no first frame, and another can answer"
             except _TRY_NEXT as refusal:
                 candidates.failed(host, refusal)
+                failed.append(attempt)
                 outcome = refusal.outcome
+            else:
+                for each in failed:
+                    each.blame()
+                return stream
             _log.warn(
                 "backend {backend} failed before its first frame: {outcome}",
                 backend=host.backend.name,
@@ -119,7 +128,11 @@ _TRY_NEXT = (NotAllowed, UpstreamBusy, UpstreamFailed, UpstreamTimeout)
 """What another backend may do better; what the model cannot do, none can."""
 
 
-class _Unreachable(UpstreamFailed):
+class _Lost(UpstreamFailed):
+    """The connection was lost before an answer."""
+
+
+class _Unreachable(_Lost):
     """There is no connection to the backend."""
 
 
@@ -146,47 +159,58 @@ class _Attempt:
     _opening: Opening
     _deadline: Deadline
     _patient: bool = field(kw_only=True)
-    _trial: bool = field(default=False, init=False)
+    _trial: Trial = field(default=NO_TRIAL, init=False)
+    _wrong: str = field(default="", init=False)
     _queued: bool = field(default=False, init=False)
     _sent_at: float | None = field(default=None, init=False)
 
     async def run(self) -> LineStream:
         """Ask, wait for the first frame, and tell how that went of the backend's health."""
-        host, clock = self._host, self._owner.clock
-        health, trial = host.health, host.health.begin(clock.seconds())
-        self._trial, self._queued = trial, not host.room.is_free
+        host, model = self._host, self._ticket.model.name
+        self._trial, self._queued = host.begin(model), not host.room.is_free
         host.waiting[self] = None
         try:
             stream = await self._first_frame()
-        except (UpstreamFailed, UpstreamTimeout) as refusal:
-            unreachable = isinstance(refusal, _Unreachable)
-            health.failed(clock.seconds(), refusal.why, trial=trial, unreachable=unreachable)
+        except _Lost as lost:
+            unreachable = isinstance(lost, _Unreachable)
+            host.lost(model, self._trial, lost.why, unreachable=unreachable)
             raise
         except _TooSilent:
-            health.failed(clock.seconds(), "silent", trial=trial)
+            host.lost(model, self._trial, "silent")
+            raise
+        except (UpstreamFailed, UpstreamTimeout) as refusal:
+            self._wrong = refusal.why
+            host.ended(model, self._trial)
             raise
         except InvalidRequest:
-            health.answered()
+            host.answered(model)
             raise
         except BaseException:
-            health.ended(trial=trial)
+            host.ended(model, self._trial)
             raise
         finally:
             del host.waiting[self]
-        health.answered()
+        host.answered(model)
         return stream
+
+    def blame(self) -> None:
+        """Hold against the backend what it answered: another one had no such trouble."""
+        if self._wrong:
+            self._host.failed(self._ticket.model.name, self._trial, self._wrong)
 
     def look(self, now: float) -> None:
         """Leave a line, or a silent backend, for one that is well; called once a second."""
-        health = self._host.health
+        host = self._host
         if self._sent_at is None:
-            if self._queued and self._candidates.better_than(self._host, at_once=health.is_well):
+            is_well = host.is_well(self._ticket.model.name)
+            if self._queued and self._candidates.better_than(host, at_once=is_well):
                 self._deadline.interrupt(_Elsewhere())
             return
-        too_long = now - self._sent_at >= TRIAL_S if self._trial else health.is_stalled
+        is_trial = self._trial.of_host or self._trial.of_model
+        too_long = now - self._sent_at >= TRIAL_S if is_trial else host.health.is_stalled
         if not too_long or self._patient:
             return
-        if self._candidates.better_than(self._host, at_once=False):
+        if self._candidates.better_than(host, at_once=False):
             self._deadline.interrupt(_TooSilent())
 
     async def _first_frame(self) -> LineStream:
@@ -209,7 +233,7 @@ class _Attempt:
         except (ConnectError, DNSLookupError) as error:
             raise _Unreachable(why=cause_of(error)) from None
         except CONNECTION_FAILURES as error:
-            raise UpstreamFailed(why=cause_of(error)) from None
+            raise _Lost(why=cause_of(error)) from None
 
     def _ask(self) -> Deferred[IResponse]:
         request = self._ticket.call.request

@@ -13,7 +13,7 @@ from neuronetz_twisted.testing.calls import made_model, made_request, made_ticke
 from neuronetz_twisted.testing.upstream import RecordingOpening, ScriptedRoom, chat_frame
 from neuronetz_twisted.upstream.agent import OllamaClient
 from neuronetz_twisted.upstream.backends import Backend
-from neuronetz_twisted.upstream.candidates import Host
+from neuronetz_twisted.upstream.hosts import Host
 from neuronetz_twisted.upstream.open import Backends
 
 if TYPE_CHECKING:
@@ -56,10 +56,12 @@ class BackendsTestCase(SynchronousTestCase):
         """Keep the name."""
         self.missing.append(backend)
 
-    def open(self, *names: str, **request: Any) -> "Deferred[LineStream]":
+    def open(
+        self, *names: str, installed: str = "Llama3:latest", **request: Any
+    ) -> "Deferred[LineStream]":
         """Begin to open a stream on backends."""
-        model = made_model("Llama3:latest", backends=names or ("a",))
-        ticket = evolve(made_ticket(request=made_request(**request)), model=model)
+        made = made_model(installed, backends=names or ("a",))
+        ticket = evolve(made_ticket(request=made_request(**request)), model=made)
         return Deferred.fromCoroutine(self.backends.open(ticket, self.asking))
 
     @property

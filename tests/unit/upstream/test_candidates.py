@@ -13,12 +13,14 @@ from neuronetz_twisted.errors import (
 )
 from neuronetz_twisted.testing.upstream import ScriptedRoom
 from neuronetz_twisted.upstream.backends import Backend
-from neuronetz_twisted.upstream.candidates import Candidates, Host
+from neuronetz_twisted.upstream.candidates import Candidates
 from neuronetz_twisted.upstream.health import FIRST_PAUSE_S, STALL_S
+from neuronetz_twisted.upstream.hosts import Host
 
 FREE = (True, False)
 LINE = (False, False)
 FULL = (False, True)
+MODEL = "a-model"
 
 
 class CandidatesTestCase(SynchronousTestCase):
@@ -32,7 +34,7 @@ class CandidatesTestCase(SynchronousTestCase):
             Host(Backend(name=name, url=f"http://{name}"), room, self.clock)
             for name, room in zip("abc", self.rooms, strict=True)
         ]
-        self.candidates = Candidates(list(self.hosts))
+        self.candidates = Candidates(MODEL, list(self.hosts))
 
     def places(self, *rooms: tuple[bool, bool]) -> None:
         """Say of each whether it is free, and whether it is full."""
@@ -147,7 +149,7 @@ class RefusalTests(CandidatesTestCase):
 
     def test_nobody_has_the_model(self) -> None:
         """A model without a backend is a failed upstream."""
-        self.assertEqual(Candidates([]).refusal().why, "no_backend")
+        self.assertEqual(Candidates(MODEL, []).refusal().why, "no_backend")
 
 
 class LookTests(CandidatesTestCase):

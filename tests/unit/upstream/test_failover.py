@@ -12,12 +12,14 @@ from neuronetz_twisted.errors import (
     NotAllowed,
     Refusal,
     UpstreamBusy,
+    UpstreamFailed,
     UpstreamTimeout,
 )
 from neuronetz_twisted.relay.live import LiveCall
 from neuronetz_twisted.testing.agent import Asked
 from neuronetz_twisted.testing.calls import made_model, made_ticket
-from neuronetz_twisted.upstream.health import FIRST_PAUSE_S, STALL_S, TRIAL_S
+from neuronetz_twisted.upstream.health import FAILURES, FIRST_PAUSE_S, STALL_S, TRIAL_S
+from neuronetz_twisted.upstream.hosts import NO_TRIAL
 from neuronetz_twisted.upstream.pool import PoolFull
 from tests.unit.upstream.asking import FRAME, READ_S, BackendsTestCase
 
@@ -261,11 +263,45 @@ class PatienceTests(PatienceTestCase):
             with self.subTest(failures=failures):
                 self.setUp()
                 for number in range(failures):
-                    self.open("a", "b")
+                    opening = self.open("a", "b")
                     self.assertEqual(self.names(), "ab" * number + "a")
                     fail(self.asked_of("a"))
+                    self.answered(opening, "b")
                 self.open("a", "b")
                 self.assertEqual(self.names()[2 * failures :], "b")
+
+    def test_a_request_that_all_fail(self) -> None:
+        """It is to blame itself: a tenant who sends it makes no host look ill to the others."""
+        for number in range(FAILURES + 1):
+            opening = self.open("a", "b")
+            self.asked_of("a").respond(500, b"-")
+            self.asked_of("b").respond(200, b'{"error":"-"}\n')
+            self.failureResultOf(opening, UpstreamFailed)
+            self.assertEqual(self.names(), "ab" * (number + 1))
+
+    def test_a_model_that_fails_at_one(self) -> None:
+        """Its calls go where it works; those of other models go on as ever."""
+        for _ in range(FAILURES):
+            opening = self.open("a", "b")
+            self.asked_of("a").respond(500, b"-")
+            self.answered(opening, "b")
+        self.open("a", "b", installed="mistral:latest")
+        self.open("a", "b")
+        self.assertEqual(self.names(), "ab" * FAILURES + "ab")
+
+    def test_a_trial_of_a_model(self) -> None:
+        """One call at a time tries it there again; an answer is the end of that."""
+        for _ in range(FAILURES):
+            self.hosts["a"].failed("Llama3:latest", NO_TRIAL, "500")
+        self.wait(FIRST_PAUSE_S)
+        self.open("a", "b")
+        self.open("a", "b")
+        self.assertEqual(self.names(), "ab")
+        self.asked_of("a").respond(500, b"-")
+        self.answered(self.open("a", "b"), "a")
+        self.open("a", "b")
+        self.open("a", "b")
+        self.assertEqual(self.names(), "abbaaa")
 
     def test_neither_busy_nor_lying_is_ill(self) -> None:
         """A host that is busy, or has lost a model, is asked the next time; a 400 is an answer."""
@@ -304,6 +340,14 @@ class LineTests(PatienceTestCase):
         self.wait(30)
         self.assertEqual(self.names(), "a")
         self.assertEqual(self.asking.asked, [])
+
+    def test_no_line_for_a_trial(self) -> None:
+        """One that is left out has no line that is better than that of one that is well."""
+        self.hosts["a"].health.failed(0.0, "why", trial=False, unreachable=True)
+        self.wait(FIRST_PAUSE_S)
+        self.open("a", "b")
+        self.wait(3)
+        self.assertEqual(self.names(), "b")
 
     def test_another_place(self) -> None:
         """Who stands in line goes where a place is free by now; nobody is to blame."""

@@ -25,7 +25,7 @@ from neuronetz_twisted.testing.upstream import (
     chat_final,
 )
 from neuronetz_twisted.upstream.agent import OllamaClient
-from neuronetz_twisted.upstream.candidates import Host
+from neuronetz_twisted.upstream.hosts import Host
 from neuronetz_twisted.upstream.open import MAX_ERROR_BYTES, Backends
 from neuronetz_twisted.upstream.pool import PoolFull
 from tests.unit.upstream.asking import FRAME, MAX_WHOLE_BYTES, READ_S, BackendsTestCase
