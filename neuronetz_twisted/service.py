@@ -128,7 +128,7 @@ def _upstream(
     hosts = {}
     for backend in backends:
         pool = agent.pools[backend.name]
-        host = hosts[backend.name] = Host(backend, pool, reactor)
+        host = hosts[backend.name] = Host(backend, pool, discovery, reactor)
         pool.look = host.look
     return Backends(
         clock=reactor,

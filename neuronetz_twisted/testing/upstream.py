@@ -110,6 +110,22 @@ class ScriptedRoom:
 
 
 @define
+class ScriptedPolls:
+    """The polls of backends, which answer unless a test has them `silent`."""
+
+    silent: set[str] = field(factory=set, init=False)
+    doubts: list[str] = field(factory=list, init=False)
+
+    def answers(self, backend: str) -> bool:
+        """Whether it is not silent."""
+        return backend not in self.silent
+
+    def doubted(self, backend: str) -> None:
+        """Keep the name."""
+        self.doubts.append(backend)
+
+
+@define
 class RecordingOpening:
     """An `Opening` that keeps the names of the backends that were asked, and the newest `cut`."""
 

@@ -30,6 +30,7 @@ from neuronetz_twisted.upstream.backends import Backend
 from neuronetz_twisted.upstream.bodies import is_encoded, read_bounded
 from neuronetz_twisted.upstream.causes import cause_of
 from neuronetz_twisted.upstream.deadline import Deadline, Timeouts
+from neuronetz_twisted.upstream.health import STALL_S
 from neuronetz_twisted.upstream.listing import (
     BackendList,
     Complaints,
@@ -162,6 +163,14 @@ class Discovery(Service):
     def missing(self, backend: str) -> None:
         """Ask a backend that did not have what it had listed."""
         self._lists[backend].look_again()
+
+    def doubted(self, backend: str) -> None:
+        """Ask a backend whose streams are silent, unless it was asked meanwhile."""
+        self._lists[backend].look_again(STALL_S)
+
+    def answers(self, backend: str) -> bool:
+        """Whether a backend answered its last poll."""
+        return self._lists[backend].answers
 
     def startService(self) -> None:
         """Poll every backend now and at every interval; sooner while it does not answer."""

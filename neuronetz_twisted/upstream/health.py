@@ -16,15 +16,30 @@ from attrs import define, field
 STALL_S = 15.0
 """A backend that owes something and brings nothing for so long is stalled."""
 
+LOAD_S = 120.0
+"""How long it may be silent while it loads a model, or reads a long prompt.
+
+Ollama lets a load take longer, but then nobody waits whom another backend could have answered.
+"""
+
+SLOWEST = 100
+"""In tokens a second: a long prompt is read at least as fast as this, in silence."""
+
 FAILURES = 3
 """So many in a row, each before its first frame, and calls go elsewhere."""
 
 FIRST_PAUSE_S = 1.0
 LONGEST_PAUSE_S = 10.0
 TRIAL_S = 5.0
-"""How long a trial may be silent while another backend could answer."""
+"""How long the first trial may be silent while another backend could answer."""
 
-_STALLED = f"nothing came for {STALL_S:g} s of all that was asked"
+
+def patience(prompt: int, *, is_loaded: bool) -> float:
+    """How long a well backend may be silent before a first frame: it loads, and reads the prompt.
+
+    `prompt` is in tokens, the answer in seconds.
+    """
+    return min(max(STALL_S, prompt / SLOWEST), LOAD_S) if is_loaded else LOAD_S
 
 
 @define(eq=False)
@@ -44,6 +59,7 @@ class Health:
     _looked_at: float | None = field(default=None, init=False)
     _quiet_since: float = field(default=0.0, init=False)
     is_stalled: bool = field(default=False, init=False)
+    trial_s: float = field(default=TRIAL_S, init=False)
 
     @property
     def is_well(self) -> bool:
@@ -76,6 +92,8 @@ class Health:
         elif trial:
             self._is_tried = False
             self._pause_s = min(2 * self._pause_s, LONGEST_PAUSE_S)
+            # It may have been started again, and load for longer than the trial before had.
+            self.trial_s = min(2 * self.trial_s, LOAD_S)
             self._open_until = now + self._pause_s
 
     def ended(self, *, trial: bool) -> None:
@@ -83,8 +101,15 @@ class Health:
         if trial:
             self._is_tried = False
 
-    def look(self, now: float, *, heard: bool, expects: bool) -> None:
-        """See whether it has brought a byte since the last look, or owes none."""
+    def quiet_s(self, now: float) -> float:
+        """How long it has brought nothing of what it owes, as of the last look."""
+        return now - self._quiet_since
+
+    def look(self, now: float, *, heard: bool, expects: bool, allowed_s: float = STALL_S) -> None:
+        """See whether it has brought a byte since the last look, or owes none.
+
+        It is stalled when it has brought nothing for `allowed_s`.
+        """
         if self._looked_at is None or now - self._looked_at > 2 * self._look_s:
             # Nothing was under way: what is began within the time of one look.
             self._quiet_since = now - self._look_s
@@ -95,12 +120,13 @@ class Health:
                 self._close()
         elif not expects:
             self._quiet_since = now
-        elif self._open_until is None and now - self._quiet_since >= STALL_S:
+        elif self._open_until is None and now - self._quiet_since >= allowed_s:
             self.is_stalled = True
-            self._open(now, _STALLED)
+            self._open(now, f"nothing came for {allowed_s:g} s of all that was asked")
 
     def _open(self, now: float, why: str) -> None:
         self._pause_s = FIRST_PAUSE_S
+        self.trial_s = TRIAL_S
         self._open_until = now + self._pause_s
         self._is_tried = False
         self._changed(why)

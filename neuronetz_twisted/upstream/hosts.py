@@ -8,11 +8,16 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from neuronetz_twisted.upstream.backends import Backend
-from neuronetz_twisted.upstream.health import Health
+from neuronetz_twisted.upstream.health import STALL_S, Health, patience
 from neuronetz_twisted.upstream.pool import LOOK_S
 
 NO_ROOM = 4
 """The rank of a backend that would turn a call away."""
+
+KEPT_S = 300.0
+"""How long Ollama keeps a model that nobody uses, unless it is told otherwise."""
+
+_SILENT = "silent"
 
 _log = Logger()
 
@@ -42,8 +47,25 @@ class Room(Protocol):
         ...
 
 
+class Polled(Protocol):
+    """What asks the backends for their lists (`discovery.Discovery`)."""
+
+    def answers(self, backend: str) -> bool:
+        """Whether a backend answered when it was last asked."""
+        ...
+
+    def doubted(self, backend: str) -> None:
+        """Ask one again whose streams are silent."""
+        ...
+
+
 class Impatient(Protocol):
     """A call that waits for its first frame."""
+
+    @property
+    def patience_s(self) -> float:
+        """For how long it takes the host's silence, of now on, for work on what it has asked."""
+        ...
 
     def look(self, now: float) -> None:
         """Go elsewhere where that is better by now."""
@@ -75,10 +97,12 @@ class Host:
 
     backend: Backend
     room: Room
+    _polled: Polled
     _clock: IReactorTime
     health: Health = field(init=False)
     waiting: dict[Impatient, None] = field(factory=dict, init=False)
     _models: dict[str, Health] = field(factory=dict, init=False)
+    _loaded: dict[str, float] = field(factory=dict, init=False)
 
     @health.default
     def _make_health(self) -> Health:
@@ -114,6 +138,26 @@ class Host:
         if of_model is not None and not of_model.is_well:
             of_model.answered()
 
+    def patience_s(self, model: str, prompt: int) -> float:
+        """How long it may be silent before the first frame of a call, of `prompt` tokens.
+
+        It is silent while it loads a model, but still answers when it is asked for its list.
+        """
+        if not self._polled.answers(self.backend.name):
+            return STALL_S
+        return patience(prompt, is_loaded=self.is_loaded(model))
+
+    def loaded(self, model: str) -> None:
+        """Note that a model has begun to answer. One that was loaded may have put others out."""
+        if not self.is_loaded(model):
+            self._loaded.clear()
+        self._loaded[model] = self._clock.seconds()
+
+    def is_loaded(self, model: str) -> bool:
+        """Whether a model is there without being loaded, as far as that can be known."""
+        since = self._loaded.get(model)
+        return since is not None and self._clock.seconds() - since < KEPT_S
+
     def ended(self, model: str, trial: Trial) -> None:
         """Note that a call has ended and tells nothing."""
         self.health.ended(trial=trial.of_host)
@@ -123,8 +167,18 @@ class Host:
     def lost(self, model: str, trial: Trial, why: str, *, unreachable: bool = False) -> None:
         """Note that there was no connection, or none any more before an answer."""
         self.ended(model, Trial(of_host=False, of_model=trial.of_model))
+        # If it comes again, it is with nothing loaded.
+        self._loaded.clear()
         now = self._clock.seconds()
         self.health.failed(now, why, trial=trial.of_host, unreachable=unreachable)
+
+    def given_up(self, model: str, trial: Trial) -> None:
+        """Note that a call left it for its silence: only a trial has failed by that."""
+        now = self._clock.seconds()
+        if trial.of_host:
+            self.health.failed(now, _SILENT, trial=True)
+        if trial.of_model and model in self._models:
+            self._models[model].failed(now, _SILENT, trial=True)
 
     def failed(self, model: str, trial: Trial, why: str) -> None:
         """Note that a call has failed here which another host has answered."""
@@ -133,11 +187,25 @@ class Host:
             self._models[model] = Health(LOOK_S, told)
         self._models[model].failed(self._clock.seconds(), why, trial=trial.of_model)
 
+    def trial_s(self, model: str, trial: Trial, patience_s: float) -> float:
+        """How long a trial may take.
+
+        One that could not be connected to may have been started again, and has to load: it has the
+        `patience_s` that a well one has.
+        """
+        if trial.of_model and model in self._models:
+            return self._models[model].trial_s
+        return self.health.trial_s if self.health.is_stalled else patience_s
+
     def look(self) -> None:
         """Judge its silence, and let those who wait for it think again."""
         now = self._clock.seconds()
         heard, self.room.heard = self.room.heard, False
-        self.health.look(now, heard=heard, expects=not heard and self.room.expects)
+        allowed = max((call.patience_s for call in self.waiting), default=STALL_S)
+        expects = not heard and self.room.expects
+        self.health.look(now, heard=heard, expects=expects, allowed_s=allowed)
+        if expects and self.health.quiet_s(now) >= STALL_S:
+            self._polled.doubted(self.backend.name)
         for call in list(self.waiting):
             call.look(now)
 

@@ -87,9 +87,9 @@ class BackendList:
             polling.cancel()
         return polling
 
-    def look_again(self) -> None:
-        """Poll before its time, unless the last poll began within a second."""
-        if self._begun_at is None or self._clock.seconds() - self._begun_at >= FIRST_RETRY_S:
+    def look_again(self, behind_s: float = FIRST_RETRY_S) -> None:
+        """Poll before its time, unless the last poll began within `behind_s` seconds."""
+        if self._begun_at is None or self._clock.seconds() - self._begun_at >= behind_s:
             self._poll()
 
     def _poll(self) -> None:

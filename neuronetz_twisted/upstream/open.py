@@ -34,7 +34,7 @@ from neuronetz_twisted.upstream.bodies import is_encoded, read_bounded
 from neuronetz_twisted.upstream.candidates import Candidates
 from neuronetz_twisted.upstream.causes import cause_of
 from neuronetz_twisted.upstream.deadline import Deadline, Timeouts
-from neuronetz_twisted.upstream.health import TRIAL_S
+from neuronetz_twisted.upstream.health import STALL_S
 from neuronetz_twisted.upstream.hosts import NO_TRIAL, Host, Trial
 from neuronetz_twisted.upstream.pool import PoolFull
 from neuronetz_twisted.upstream.refusals import NOT_FOUND, is_our_fault, refusal_of
@@ -176,7 +176,7 @@ class _Attempt:
             host.lost(model, self._trial, lost.why, unreachable=unreachable)
             raise
         except _TooSilent:
-            host.lost(model, self._trial, "silent")
+            host.given_up(model, self._trial)
             raise
         except (UpstreamFailed, UpstreamTimeout) as refusal:
             self._wrong = refusal.why
@@ -191,12 +191,21 @@ class _Attempt:
         finally:
             del host.waiting[self]
         host.answered(model)
+        host.loaded(model)
         return stream
 
     def blame(self) -> None:
         """Hold against the backend what it answered: another one had no such trouble."""
         if self._wrong:
             self._host.failed(self._ticket.model.name, self._trial, self._wrong)
+
+    @property
+    def patience_s(self) -> float:
+        """How long its backend may be silent for its sake."""
+        host, ticket = self._host, self._ticket
+        if self._sent_at is None:
+            return STALL_S
+        return host.patience_s(ticket.model.name, ticket.grant.prompt)
 
     def look(self, now: float) -> None:
         """Leave a line, or a silent backend, for one that is well; called once a second."""
@@ -206,12 +215,17 @@ class _Attempt:
             if self._queued and self._candidates.better_than(host, at_once=is_well):
                 self._deadline.interrupt(_Elsewhere())
             return
-        is_trial = self._trial.of_host or self._trial.of_model
-        too_long = now - self._sent_at >= TRIAL_S if is_trial else host.health.is_stalled
-        if not too_long or self._patient:
+        if self._patient or not self._is_too_long(now, now - self._sent_at):
             return
         if self._candidates.better_than(host, at_once=False):
             self._deadline.interrupt(_TooSilent())
+
+    def _is_too_long(self, now: float, waited_s: float) -> bool:
+        host, trial = self._host, self._trial
+        if trial.of_host or trial.of_model:
+            return waited_s >= host.trial_s(self._ticket.model.name, trial, self.patience_s)
+        quiet_s = min(waited_s, host.health.quiet_s(now))
+        return host.health.is_stalled or quiet_s >= self.patience_s
 
     async def _first_frame(self) -> LineStream:
         try:

@@ -10,7 +10,12 @@ from twisted.trial.unittest import SynchronousTestCase
 from neuronetz_twisted.errors import Refusal
 from neuronetz_twisted.testing.agent import Asked, ScriptedAgent
 from neuronetz_twisted.testing.calls import made_model, made_request, made_ticket
-from neuronetz_twisted.testing.upstream import RecordingOpening, ScriptedRoom, chat_frame
+from neuronetz_twisted.testing.upstream import (
+    RecordingOpening,
+    ScriptedPolls,
+    ScriptedRoom,
+    chat_frame,
+)
 from neuronetz_twisted.upstream.agent import OllamaClient
 from neuronetz_twisted.upstream.backends import Backend
 from neuronetz_twisted.upstream.hosts import Host
@@ -34,8 +39,9 @@ class BackendsTestCase(SynchronousTestCase):
         self.missing: list[str] = []
         self.asking = RecordingOpening()
         self.rooms = {name: ScriptedRoom() for name in "abc"}
+        self.polls = ScriptedPolls()
         self.hosts = {
-            name: Host(Backend(name=name, url=f"http://{name}"), room, self.clock)
+            name: Host(Backend(name=name, url=f"http://{name}"), room, self.polls, self.clock)
             for name, room in self.rooms.items()
         }
         self.backends = self.made()
@@ -57,11 +63,12 @@ class BackendsTestCase(SynchronousTestCase):
         self.missing.append(backend)
 
     def open(
-        self, *names: str, installed: str = "Llama3:latest", **request: Any
+        self, *names: str, installed: str = "Llama3:latest", prompt: int = 1, **request: Any
     ) -> "Deferred[LineStream]":
         """Begin to open a stream on backends."""
         made = made_model(installed, backends=names or ("a",))
-        ticket = evolve(made_ticket(request=made_request(**request)), model=made)
+        ticket = made_ticket(request=made_request(**request))
+        ticket = evolve(ticket, model=made, grant=evolve(ticket.grant, prompt=prompt))
         return Deferred.fromCoroutine(self.backends.open(ticket, self.asking))
 
     @property

@@ -11,7 +11,7 @@ from neuronetz_twisted.errors import (
     UpstreamFailed,
     UpstreamTimeout,
 )
-from neuronetz_twisted.testing.upstream import ScriptedRoom
+from neuronetz_twisted.testing.upstream import ScriptedPolls, ScriptedRoom
 from neuronetz_twisted.upstream.backends import Backend
 from neuronetz_twisted.upstream.candidates import Candidates
 from neuronetz_twisted.upstream.health import FIRST_PAUSE_S, STALL_S
@@ -31,7 +31,7 @@ class CandidatesTestCase(SynchronousTestCase):
         self.clock = Clock()
         self.rooms = [ScriptedRoom() for _ in "abc"]
         self.hosts = [
-            Host(Backend(name=name, url=f"http://{name}"), room, self.clock)
+            Host(Backend(name=name, url=f"http://{name}"), room, ScriptedPolls(), self.clock)
             for name, room in zip("abc", self.rooms, strict=True)
         ]
         self.candidates = Candidates(MODEL, list(self.hosts))

@@ -23,6 +23,7 @@ from neuronetz_twisted.upstream.discovery import (
     Discovery,
     Poller,
 )
+from neuronetz_twisted.upstream.health import STALL_S
 from neuronetz_twisted.upstream.listing import FIRST_RETRY_S
 from neuronetz_twisted.vocabulary import ModelInfo
 
@@ -417,6 +418,23 @@ class ServiceTests(DiscoveryTestCase):
         self.assertEqual([asked.url for asked in self.agent.asked], [b"http://a/api/version"])
         self.answer_all()
         self.assertEqual(self.waits(), [REFRESH_S - FIRST_RETRY_S, REFRESH_S])
+
+    def test_doubted(self) -> None:
+        """One whose streams are silent is asked, not more often than it may be silent."""
+        self.discovery.startService()
+        self.answer_all()
+        self.assertTrue(self.discovery.answers("a"))
+        self.clock.advance(STALL_S - 1)
+        self.discovery.doubted("a")
+        self.assertEqual(self.agent.asked, [])
+        self.clock.advance(1)
+        self.discovery.doubted("a")
+        self.discovery.doubted("a")
+        (asked,) = self.agent.asked
+        self.assertEqual(asked.url, b"http://a/api/version")
+        asked.fail(error.ConnectionRefusedError())
+        self.assertFalse(self.discovery.answers("a"))
+        self.assertTrue(self.discovery.answers("b"))
 
     def test_not_again_and_again(self) -> None:
         """However many calls miss a model, a host is asked once a second."""

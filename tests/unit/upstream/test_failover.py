@@ -18,7 +18,7 @@ from neuronetz_twisted.errors import (
 from neuronetz_twisted.relay.live import LiveCall
 from neuronetz_twisted.testing.agent import Asked
 from neuronetz_twisted.testing.calls import made_model, made_ticket
-from neuronetz_twisted.upstream.health import FAILURES, FIRST_PAUSE_S, STALL_S, TRIAL_S
+from neuronetz_twisted.upstream.health import FAILURES, FIRST_PAUSE_S, LOAD_S, STALL_S, TRIAL_S
 from neuronetz_twisted.upstream.hosts import NO_TRIAL
 from neuronetz_twisted.upstream.pool import PoolFull
 from tests.unit.upstream.asking import FRAME, READ_S, BackendsTestCase
@@ -119,6 +119,8 @@ class PatienceTestCase(BackendsTestCase):
         """All are well."""
         super().setUp()
         self.backends = self.made(read_timeout_s=LONG_S)
+        for host in self.hosts.values():
+            host.loaded("Llama3:latest")
 
     def asked_of(self, name: str) -> Asked:
         """The newest request to a backend."""
@@ -140,6 +142,10 @@ class PatienceTestCase(BackendsTestCase):
         """Let hosts owe something from now on."""
         for name in names:
             self.rooms[name].expects = True
+
+    def stall(self, name: str) -> None:
+        """Have one stand still, whom a call has left for it whose client went then."""
+        self.hosts[name].health.look(self.clock.seconds(), heard=False, expects=True, allowed_s=0)
 
     def answered(self, opening: "Deferred[Any]", name: str) -> None:
         """Let a backend answer; the call is its."""
@@ -163,6 +169,54 @@ class PatienceTests(PatienceTestCase):
         for asked, opening in zip(self.agent.asked[2:], openings, strict=True):
             asked.respond().send(FRAME)
             self.assertEqual(self.successResultOf(opening).backend, "b")
+
+    def test_a_model_is_loaded(self) -> None:
+        """Who asks for a model that is not there waits for it, and no host is left out for it."""
+        self.hang("a")
+        opening = self.open("a", "b", installed="large:latest")
+        self.wait(LOAD_S - 1)
+        self.assertEqual(self.names(), "a")
+        self.assertTrue(self.hosts["a"].health.is_well)
+        self.answered(opening, "a")
+        # Others may have had to go for it.
+        self.assertFalse(self.hosts["a"].is_loaded("Llama3:latest"))
+
+    def test_no_host_is_left_out_for_long_prompts(self) -> None:
+        """Who asked for little goes elsewhere meanwhile, and makes nobody look ill by that."""
+        self.hang("a")
+        long, *short = [self.open("a", "b", prompt=prompt) for prompt in (6000, *[1] * FAILURES)]
+        self.wait(STALL_S)
+        for asked, opening in zip(self.agent.asked[-FAILURES:], short, strict=True):
+            asked.respond().send(FRAME)
+            self.assertEqual(self.successResultOf(opening).backend, "b")
+        self.wait(59 - STALL_S)
+        self.assertTrue(self.hosts["a"].health.is_well)
+        self.assertNoResult(long)
+        self.wait(1)
+        self.assertTrue(self.hosts["a"].health.is_stalled)
+
+    def test_a_host_that_is_gone_loads_nothing(self) -> None:
+        """It is asked for its list when it is silent, and where that fails it is not waited for."""
+        self.hang("a")
+        self.open("a", "b", installed="large:latest")
+        self.wait(STALL_S - 1)
+        self.assertEqual(self.polls.doubts, [])
+        self.wait(10)
+        self.assertEqual(set(self.polls.doubts), {"a"})
+        self.assertEqual(self.names(), "a")
+        self.polls.silent.add("a")
+        self.wait(1)
+        self.assertEqual(self.names(), "ab")
+        self.assertTrue(self.hosts["a"].health.is_stalled)
+
+    def test_a_host_that_was_started_again(self) -> None:
+        """Its first call may load a model, which takes longer than a trial of one that hangs."""
+        self.hosts["a"].lost("-", NO_TRIAL, "refused", unreachable=True)
+        self.wait(FIRST_PAUSE_S)
+        trial = self.open("a", "b")
+        self.wait(LOAD_S - 1)
+        self.answered(trial, "a")
+        self.assertTrue(self.hosts["a"].health.is_well)
 
     def test_not_while_others_get_on(self) -> None:
         """A host that brings something for others is only slow for this one."""
@@ -220,7 +274,7 @@ class PatienceTests(PatienceTestCase):
 
     def test_trials(self) -> None:
         """One call at a time tries it again, for a short time; an answer is the end of that."""
-        self.hosts["a"].health.failed(0.0, "why", trial=False, unreachable=True)
+        self.stall("a")
         self.wait(FIRST_PAUSE_S)
         trial = self.open("a", "b")
         self.open("a", "b")

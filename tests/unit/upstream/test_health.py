@@ -5,8 +5,10 @@ from twisted.trial.unittest import SynchronousTestCase
 from neuronetz_twisted.upstream.health import (
     FAILURES,
     FIRST_PAUSE_S,
+    LOAD_S,
     LONGEST_PAUSE_S,
     STALL_S,
+    TRIAL_S,
     Health,
 )
 
@@ -126,6 +128,26 @@ class ProgressTests(HealthTestCase):
         self.silent(100 + STALL_S + 1, 140)
         (why,) = self.said
         self.assertIn("15 s", why)
+
+    def test_it_may_be_silent_for_longer(self) -> None:
+        """What was asked may need more time; then that is what counts."""
+        for now in range(1, 40):
+            self.health.look(now, heard=False, expects=True, allowed_s=40)
+            self.assertTrue(self.health.is_well)
+        self.assertEqual(self.health.quiet_s(39), 39)
+        self.health.look(40, heard=False, expects=True, allowed_s=40)
+        self.assertTrue(self.health.is_stalled)
+
+    def test_longer_trials(self) -> None:
+        """Each that fails leaves the next one more time, as a host may load that was restarted."""
+        self.silent(1, STALL_S)
+        now, times = STALL_S, []
+        for _ in range(6):
+            now += LONGEST_PAUSE_S
+            times.append(self.health.trial_s)
+            self.assertTrue(self.health.begin(now))
+            self.health.failed(now, "why", trial=True)
+        self.assertEqual(times, [TRIAL_S, 10, 20, 40, 80, LOAD_S])
 
     def test_any_byte_is_progress(self) -> None:
         """Silence begins with the last byte of any stream."""

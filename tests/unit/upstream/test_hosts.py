@@ -4,17 +4,19 @@ from twisted.internet.task import Clock
 from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
-from neuronetz_twisted.testing.upstream import ScriptedRoom
+from neuronetz_twisted.testing.upstream import ScriptedPolls, ScriptedRoom
 from neuronetz_twisted.upstream.backends import Backend
-from neuronetz_twisted.upstream.health import FAILURES, FIRST_PAUSE_S
-from neuronetz_twisted.upstream.hosts import NO_TRIAL, Host
+from neuronetz_twisted.upstream.health import FAILURES, FIRST_PAUSE_S, LOAD_S, STALL_S
+from neuronetz_twisted.upstream.hosts import KEPT_S, NO_TRIAL, Host
 
 
 class HostTests(SynchronousTestCase):
     def setUp(self) -> None:
         """It is well."""
         self.clock = Clock()
-        self.host = Host(Backend(name="a", url="http://a"), ScriptedRoom(), self.clock)
+        self.polls = ScriptedPolls()
+        backend = Backend(name="a", url="http://a")
+        self.host = Host(backend, ScriptedRoom(), self.polls, self.clock)
 
     def fail(self, model: str) -> None:  # type: ignore[override]
         """Have it left out for a model."""
@@ -50,6 +52,32 @@ class HostTests(SynchronousTestCase):
         trial = self.host.begin("x")
         self.host.lost("x", trial, "lost")
         self.assertTrue(self.host.begin("x").of_model)
+
+    def test_patience(self) -> None:
+        """It may load for a while, and read what is long; a host that is gone does neither."""
+        self.assertEqual(self.host.patience_s("x", 0), LOAD_S)
+        self.host.loaded("x")
+        for prompt, expected in ((0, STALL_S), (10, STALL_S), (3000, 30), (10**6, LOAD_S)):
+            self.assertEqual(self.host.patience_s("x", prompt), expected)
+        self.polls.silent.add("a")
+        self.assertEqual(self.host.patience_s("x", 10**6), STALL_S)
+
+    def test_loaded(self) -> None:
+        """Until another one is loaded, its time is over, or the host was lost."""
+        for gone in (
+            lambda: self.host.loaded("y"),
+            lambda: self.clock.advance(KEPT_S),
+            lambda: self.host.lost("y", NO_TRIAL, "lost"),
+        ):
+            self.host.loaded("x")
+            self.assertTrue(self.host.is_loaded("x"))
+            gone()
+            self.assertFalse(self.host.is_loaded("x"))
+        self.host.loaded("x")
+        self.clock.advance(KEPT_S - 1)
+        self.host.loaded("x")
+        self.clock.advance(KEPT_S - 1)
+        self.assertTrue(self.host.is_loaded("x"))
 
     def test_log(self) -> None:
         """The log says of which model it is left out."""

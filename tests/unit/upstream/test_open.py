@@ -22,6 +22,7 @@ from neuronetz_twisted.errors import (
 from neuronetz_twisted.testing.calls import made_model, made_ticket
 from neuronetz_twisted.testing.upstream import (
     RecordingOpening,
+    ScriptedPolls,
     chat_final,
 )
 from neuronetz_twisted.upstream.agent import OllamaClient
@@ -261,11 +262,12 @@ class OwnAgentTests(SynchronousTestCase):
         self.network = Network()
         self.agent = self.network.agent(A, B, places=1)
         self.asking = RecordingOpening()
+        polls, pools = ScriptedPolls(), self.agent.pools
         self.backends = Backends(
             clock=self.network.reactor,
             client=OllamaClient(self.agent),
             hosts={
-                each.name: Host(each, self.agent.pools[each.name], self.network.reactor)
+                each.name: Host(each, pools[each.name], polls, self.network.reactor)
                 for each in (A, B)
             },
             read_timeout_s=READ_S,
