@@ -53,6 +53,10 @@ class InvalidRequest(Refusal):
         self.param = param
 
 
+class AnswerTooLarge(InvalidRequest):
+    """The model host has done what was asked, and the answer is larger than may be held."""
+
+
 class InvalidApiKey(Refusal):
     """Every failure to say who is calling, whatever it was (SPEC 5)."""
 
@@ -236,6 +240,10 @@ class UpstreamBusy(Refusal):
     code = "upstream_busy"
     default_message = "the model host is busy"
     default_retry_after = 2
+
+
+class AnswersTooLarge(UpstreamBusy):
+    """The model host has done what was asked, and too many answers are held already."""
 
 
 class Draining(Refusal):

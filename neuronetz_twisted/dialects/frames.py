@@ -50,9 +50,9 @@ class LineSplitter:
         self._held = 0
 
     @property
-    def unfinished(self) -> bool:
-        """Whether bytes without a line feed are held."""
-        return self._held > 0
+    def held(self) -> int:
+        """The bytes without a line feed that are held."""
+        return self._held
 
     def feed(self, data: bytes) -> list[bytes]:
         """The lines that `data` completes, without their line feeds and without empty ones."""

@@ -23,6 +23,7 @@ from neuronetz_twisted.errors import InvalidRequest, UpstreamNonsense
 from neuronetz_twisted.vocabulary import NativeRequest, Usage
 
 _BASE64 = "base64"
+_BEGIN = b'{"object":"embedding","embedding":'
 
 
 @fields.check(f"string, or list of 1 to {MAX_INPUTS}")
@@ -83,20 +84,16 @@ class EmbeddingsWriter:
 
         Raises `UpstreamNonsense` for vectors that are to be read and are no numbers.
         """
-        write = _as_base64 if self.as_base64 else _as_list
-        data = b",".join(
-            [
-                b'{"object":"embedding","embedding":%b,"index":%d}' % (write(row), index)
-                for index, row in enumerate(rows_of(folded))
-            ]
-        )
+        opens, closes = (b'"', b'"') if self.as_base64 else (b"[", b"]")
+        pieces = [b'{"object":"list","data":[']
+        for index, row in enumerate(rows_of(folded)):
+            begin = b"," + _BEGIN if index else _BEGIN
+            shown = _as_base64(row) if self.as_base64 else row
+            pieces += (begin, opens, shown, closes, b',"index":%d}' % index)
         counts = {"prompt_tokens": usage.prompt_tokens, "total_tokens": usage.prompt_tokens}
         tail = orjson.dumps({"model": self.model, "usage": counts})
-        return b'{"object":"list","data":[%b],%b' % (data, tail[1:])
-
-
-def _as_list(row: bytes) -> bytes:
-    return b"[%b]" % row
+        # Joined once: of large answers every copy costs memory and time.
+        return b"".join((*pieces, b"],", tail[1:]))
 
 
 def _as_base64(row: bytes) -> bytes:
@@ -106,4 +103,4 @@ def _as_base64(row: bytes) -> bytes:
         raise UpstreamNonsense("a vector is no list of numbers") from None
     if sys.byteorder == "big":
         numbers.byteswap()
-    return b'"%b"' % b2a_base64(numbers.tobytes(), newline=False)
+    return b2a_base64(numbers, newline=False)

@@ -17,6 +17,8 @@ from twisted.logger import Logger
 
 from neuronetz_twisted.dialects.frames import usage_of
 from neuronetz_twisted.errors import (
+    AnswersTooLarge,
+    AnswerTooLarge,
     DatabaseUnavailable,
     Draining,
     InvalidApiKey,
@@ -31,6 +33,7 @@ from neuronetz_twisted.vocabulary import Outcome, Principal, Ticket, Usage
 
 _log = Logger()
 
+_WORKED_FOR = (AnswersTooLarge, AnswerTooLarge)
 _REFUSED_BY_HOST = (InvalidRequest, NotAllowed, UpstreamBusy)
 
 
@@ -66,7 +69,8 @@ class LiveCall:
         A host that refused the request has not worked for it.
         """
         usage = Usage()
-        if self._backend is not None and not isinstance(error, _REFUSED_BY_HOST):
+        worked = isinstance(error, _WORKED_FOR) or not isinstance(error, _REFUSED_BY_HOST)
+        if self._backend is not None and worked:
             usage = usage_of(None, 0, self.ticket.grant.prompt)
         return Outcome.of(error, usage, self._backend)
 

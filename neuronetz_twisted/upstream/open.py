@@ -15,9 +15,8 @@ from twisted.logger import Logger
 from twisted.web.client import RequestTransmissionFailed, ResponseFailed
 from twisted.web.iweb import IResponse
 
-from neuronetz_twisted.dialects.frames import MAX_LINE_BYTES, is_ordinary, read_frame
-from neuronetz_twisted.dialects.vectors import read_vectors
 from neuronetz_twisted.errors import (
+    AnswersTooLarge,
     DeadlinePassed,
     InvalidRequest,
     NotAllowed,
@@ -30,7 +29,7 @@ from neuronetz_twisted.errors import (
 from neuronetz_twisted.pinned_options import NOTHING_PINNED, PinnedOptions
 from neuronetz_twisted.seams import Opening
 from neuronetz_twisted.upstream.agent import OllamaClient
-from neuronetz_twisted.upstream.bodies import is_encoded, read_bounded
+from neuronetz_twisted.upstream.bodies import read_bounded
 from neuronetz_twisted.upstream.candidates import Candidates
 from neuronetz_twisted.upstream.causes import cause_of
 from neuronetz_twisted.upstream.deadline import Deadline, Timeouts
@@ -38,7 +37,8 @@ from neuronetz_twisted.upstream.health import STALL_S
 from neuronetz_twisted.upstream.hosts import NO_TRIAL, Host, Trial
 from neuronetz_twisted.upstream.pool import PoolFull
 from neuronetz_twisted.upstream.refusals import NOT_FOUND, is_our_fault, refusal_of
-from neuronetz_twisted.upstream.stream import LineStream
+from neuronetz_twisted.upstream.storage import Storage
+from neuronetz_twisted.upstream.stream import LineStream, check_first, stream_of
 from neuronetz_twisted.vocabulary import Ticket
 
 _log = Logger()
@@ -62,7 +62,8 @@ class Backends:
 
     `read_timeout_s` bounds the wait for the first frame, from when the request goes out; the wait
     for a place and for a connection are the client's own. `model_missing` is told a backend that
-    does not have what discovery saw there. An answer in one object has at most `max_whole_bytes`.
+    does not have what discovery saw there. Answers in one object hold `max_whole_bytes`
+    each, and some of them more (storage.py).
     """
 
     clock: IReactorTime
@@ -73,10 +74,15 @@ class Backends:
     model_missing: Callable[[str], object]
     pinned: PinnedOptions = NOTHING_PINNED
     timeouts: Timeouts = field(init=False)
+    storage: Storage = field(init=False)
 
     @timeouts.default
     def _make_timeouts(self) -> Timeouts:
         return Timeouts(self.clock, self.read_timeout_s)
+
+    @storage.default
+    def _make_storage(self) -> Storage:
+        return Storage(self.max_whole_bytes)
 
     def check(self) -> None:
         """Raise `UpstreamBusy` where no backend has room (seams.Upstream)."""
@@ -99,6 +105,9 @@ class Backends:
             attempt = _Attempt(self, host, candidates, ticket, opening, deadline, patient=again)
             try:
                 stream = await attempt.run()
+            except AnswersTooLarge:
+                # Nobody else's answer would be smaller.
+                raise
             except PoolFull:
                 # Wherever it was better to wait meanwhile, it has gone.
                 raise UpstreamBusy(why="queue") from None
@@ -234,11 +243,13 @@ class _Attempt:
                 response = await self._deadline.wait(self._ask())
                 if response.code != OK:
                     raise await self._refusal(response)
-                stream = self._stream_of(response)
+                is_whole = self._ticket.call.request.is_whole
+                storage = self._owner.storage if is_whole else None
+                stream = stream_of(response, self._host.backend.name, storage)
                 first = stream.first
                 if first is None:
                     first = await self._deadline.wait(stream.until_first())
-                self._check(stream, first)
+                check_first(stream, first, is_whole=is_whole)
                 return stream
         except DeadlinePassed:
             raise UpstreamTimeout(why="first_frame") from None
@@ -276,23 +287,3 @@ class _Attempt:
         if response.code == NOT_FOUND:
             self._owner.model_missing(self._host.backend.name)
         return refusal_of(response.code, body)
-
-    def _stream_of(self, response: IResponse) -> LineStream:
-        whole = self._ticket.call.request.is_whole
-        limit = self._owner.max_whole_bytes if whole else MAX_LINE_BYTES
-        stream = LineStream(self._host.backend.name, limit)
-        response.deliverBody(stream)
-        if is_encoded(response):
-            stream.stop()
-            raise UpstreamFailed(why="encoding")
-        return stream
-
-    def _check(self, stream: LineStream, first: bytes) -> None:
-        """Stop a stream whose first line is no frame."""
-        read = read_vectors if self._ticket.call.request.is_whole else read_frame
-        if not is_ordinary(first):
-            try:
-                read(first)
-            except UpstreamNonsense:
-                stream.stop()
-                raise

@@ -54,7 +54,7 @@ def split(chunks: list[bytes]) -> tuple[list[bytes], bool]:
     """The lines of chunks, and whether one is unfinished."""
     splitter = LineSplitter()
     lines = [line for chunk in chunks for line in splitter.feed(chunk)]
-    return lines, splitter.unfinished
+    return lines, splitter.held > 0
 
 
 class LineSplitterTests(SynchronousTestCase):

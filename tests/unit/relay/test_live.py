@@ -7,6 +7,8 @@ from twisted.internet.defer import CancelledError
 from twisted.trial.unittest import SynchronousTestCase
 
 from neuronetz_twisted.errors import (
+    AnswersTooLarge,
+    AnswerTooLarge,
     Draining,
     InvalidApiKey,
     InvalidRequest,
@@ -173,6 +175,8 @@ class LiveCallTests(SynchronousTestCase):
         self.call.sent("b")
         for refusal in (InvalidRequest(), NotAllowed(), UpstreamBusy()):
             self.assertEqual(self.call.ended_by(refusal).usage, Usage())
+        for worked_for in (AnswerTooLarge(), AnswersTooLarge(), CancelledError()):
+            self.assertEqual(self.call.ended_by(worked_for).usage.prompt_tokens, 3)
         left = self.call.ended_by(CancelledError())
         self.assertEqual(left.usage, Usage(prompt_tokens=3, estimated=True))
         self.assertEqual((left.backend, left.status), ("b", 499))

@@ -7,6 +7,8 @@ from twisted.internet import error
 from twisted.internet.defer import CancelledError, Deferred
 
 from neuronetz_twisted.errors import (
+    AnswersTooLarge,
+    AnswerTooLarge,
     Draining,
     InvalidRequest,
     NotAllowed,
@@ -21,7 +23,8 @@ from neuronetz_twisted.testing.calls import made_model, made_ticket
 from neuronetz_twisted.upstream.health import FAILURES, FIRST_PAUSE_S, LOAD_S, STALL_S, TRIAL_S
 from neuronetz_twisted.upstream.hosts import NO_TRIAL
 from neuronetz_twisted.upstream.pool import PoolFull
-from tests.unit.upstream.asking import FRAME, READ_S, BackendsTestCase
+from neuronetz_twisted.upstream.storage import LARGEST, SHARED
+from tests.unit.upstream.asking import FRAME, MAX_WHOLE_BYTES, READ_S, BackendsTestCase
 
 LONG_S = 600.0
 
@@ -78,6 +81,40 @@ class FailoverTests(BackendsTestCase):
                 self.last.respond(status, b"-")
                 self.refused(opening, InvalidRequest, "upstream")
                 self.assertEqual(len(self.agent.asked), 1)
+
+    def test_not_for_an_answer_that_is_too_large(self) -> None:
+        """Another one's would be as large: the client is told, and no host is blamed."""
+        for _ in range(FAILURES):
+            opening = self.open("a", "b", is_whole=True)
+            asked = len(self.agent.asked)
+            response = self.last.respond()
+            for _ in range(LARGEST):
+                response.send(b"1" * MAX_WHOLE_BYTES)
+            self.assertNoResult(opening)
+            response.send(b"1")
+            self.refused(opening, AnswerTooLarge, "answer")
+            self.assertTrue(response.transport.aborted)
+            self.assertEqual(len(self.agent.asked), asked)
+            self.assertTrue(self.hosts["a"].health.is_well)
+
+    def test_not_where_many_answers_are_large(self) -> None:
+        """Whoever comes too late is told that all is busy; the end of others makes room."""
+        openings = []
+        for _ in range(SHARED // (LARGEST - 1) + 1):
+            openings.append(self.open("a", "b", is_whole=True))
+            response = self.last.respond()
+            for _ in range(LARGEST):
+                response.send(b"1" * MAX_WHOLE_BYTES)
+        self.failureResultOf(openings[-1], AnswersTooLarge)
+        self.assertNoResult(openings[-2])
+        openings[0].cancel()
+        self.failureResultOf(openings[0], CancelledError)
+        opening = self.open("a", "b", is_whole=True)
+        response = self.last.respond()
+        vectors = b'{"embeddings":[[%b]]}' % b",".join([b"1"] * MAX_WHOLE_BYTES)
+        response.send(vectors + b"\n")
+        self.successResultOf(opening).finish()
+        self.assertEqual({asked.url for asked in self.agent.asked}, {b"http://a/api/chat"})
 
     def test_not_after_the_first_frame(self) -> None:
         """A stream that dies is the relay's."""

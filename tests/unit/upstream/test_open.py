@@ -162,7 +162,7 @@ class FailureTests(BackendsTestCase):
         response = self.last.respond(content_encoding="gzip")
         self.assertTrue(response.transport.aborted)
         response.lose()
-        self.refused(opening, UpstreamFailed, "encoding")
+        self.refused(opening, UpstreamFailed, "nonsense: an encoding")
 
     def test_unreadable_error_body(self) -> None:
         """An error's text is read up to a bound; without it the status says enough."""
