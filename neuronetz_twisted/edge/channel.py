@@ -280,6 +280,7 @@ class GatewayChannel(PeerProtocol):
 
     def _pace_changed(self) -> None:
         """Nobody else watches over the client while it does not read."""
+        self.factory.connections.unread(self, self._pace.unread)
         if self._way_out.state is not Closing.NO:
             return
         if self._pace.stalled:

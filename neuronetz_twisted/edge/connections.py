@@ -29,7 +29,7 @@ _log = Logger()
 
 @frozen(kw_only=True)
 class ConnectionLimits:
-    """How many connections, and bytes of unfinished heads in all.
+    """How many connections, bytes of unfinished heads, and of answers that wait to be read, in all.
 
     `per_address` does not hold for addresses that are `exempt`: behind a proxy are many.
     """
@@ -37,6 +37,7 @@ class ConnectionLimits:
     total: int
     per_address: int
     head_bytes: int = 32 * 1024 * 1024
+    unread_bytes: int = 256 * 1024 * 1024
     exempt: Callable[[str], bool] = lambda _: False
 
 
@@ -81,6 +82,7 @@ class Connections:
     _holding: dict[Connection, None] = field(factory=dict, init=False)
     _addresses: Counter[str] = field(factory=Counter, init=False)
     _held: int = field(default=0, init=False)
+    _unread: dict[Connection, int] = field(factory=dict, init=False)
     _timer: IDelayedCall | None = field(default=None, init=False)
     _excess: Excess = field(factory=Excess, init=False)
 
@@ -119,6 +121,7 @@ class Connections:
         self._open.remove(connection)
         self._holding.pop(connection, None)
         self._held -= connection.held_bytes
+        self._unread.pop(connection, None)
         if connection.host is not None:
             key = bucket_key(connection.host)
             self._addresses[key] -= 1
@@ -155,6 +158,21 @@ class Connections:
             self._holding.pop(connection, None)
         while self._held > self._limits.head_bytes:
             self._end(next(iter(self._holding)), Reason.HEADS, self._limits.head_bytes)
+
+    def unread(self, connection: Connection, count: int) -> None:
+        """A connection has an answer of which so many bytes wait to be read.
+
+        The call is over, and its caller may have the next one: here it is bounded what piles up
+        for those who ask for much and read slowly. Those end that have been at it for longest.
+        """
+        if connection not in self._open:
+            return
+        if count:
+            self._unread[connection] = count
+        else:
+            self._unread.pop(connection, None)
+        while sum(self._unread.values()) > self._limits.unread_bytes:
+            self._end(next(iter(self._unread)), Reason.UNREAD, self._limits.unread_bytes)
 
     def _is_full(self, host: str) -> bool:
         if self._limits.exempt(host):

@@ -22,6 +22,7 @@ class Reason(Enum):
         "there are {limit} connections (GATEWAY_MAX_CONNECTIONS), all of them being answered; "
         "{count} refused"
     )
+    UNREAD = "more than {limit} bytes of answers that nobody reads; {count} connections closed"
     HEADS = "more than {limit} bytes of unfinished heads; {count} connections closed"
 
 

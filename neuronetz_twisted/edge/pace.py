@@ -34,6 +34,11 @@ class Pace:
         self._producer = None
         self._changed()
 
+    @property
+    def unread(self) -> int:
+        """The bytes that a client who reads slowly has yet to take."""
+        return unsent_bytes(self._transport) if self.stalled else 0
+
     def has_read(self) -> bool:
         """Whether the client has taken anything since the last look."""
         before, self._unsent = self._unsent, unsent_bytes(self._transport)

@@ -159,6 +159,24 @@ class TotalTests(CapsTestCase):
         for client in (*readers, newcomer):
             client.leave()
 
+    def test_answers_that_nobody_reads(self) -> None:
+        """They are kept for so many; then the one that has not read for the longest time goes."""
+        limits = ConnectionLimits(total=9, per_address=9, unread_bytes=500_000)
+        plain = PlainSite(limits)
+        readers = [SlowReader(plain.site) for _ in range(3)]
+        for reader in readers[:2]:
+            reader.send(HEALTH)
+            reply(plain.requests[-1], b"x" * 200_000)
+        readers[0].reads(300_000)
+        readers[0].send(HEALTH)
+        reply(plain.requests[-1], b"x" * 200_000)
+        self.assertFalse(any(reader.reset for reader in readers))
+        readers[2].send(HEALTH)
+        reply(plain.requests[-1], b"x" * 200_000)
+        self.assertEqual([reader.reset for reader in readers], [False, True, False])
+        for reader in readers:
+            reader.leave()
+
     def test_what_an_evicted_client_still_sends(self) -> None:
         """It is not read, and not counted."""
         self.full()

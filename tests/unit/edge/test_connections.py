@@ -46,7 +46,11 @@ class ConnectionsTestCase(SynchronousTestCase):
         self.table = Connections(
             self.clock,
             ConnectionLimits(
-                total=4, per_address=2, head_bytes=100, exempt=lambda host: host == PROXY
+                total=4,
+                per_address=2,
+                head_bytes=100,
+                unread_bytes=1000,
+                exempt=lambda host: host == PROXY,
             ),
         )
 
@@ -183,6 +187,30 @@ class HeadBytesTests(ConnectionsTestCase):
         self.table.holds(one, 0)
         self.table.holds(other, 90)
         self.assertFalse(one.aborted)
+
+
+class UnreadTests(ConnectionsTestCase):
+    def test_too_many_in_all(self) -> None:
+        """The one that has not read for the longest time goes; who has nothing to read stays."""
+        first, second, third = (self.must_open() for _ in range(3))
+        self.table.unread(second, 700)
+        self.table.unread(third, 300)
+        self.table.unread(second, 600)
+        self.assertEqual(len(self.table), 3)
+        self.table.unread(third, 401)
+        self.assertEqual([first.aborted, second.aborted, third.aborted], [False, True, False])
+        self.assertEqual(len(self.table), 2)
+
+    def test_read(self) -> None:
+        """What was read, and what has gone, counts no more."""
+        one, other, third = (self.must_open() for _ in range(3))
+        self.table.unread(one, 900)
+        self.table.unread(one, 0)
+        self.table.unread(other, 900)
+        self.table.leave(other)
+        self.table.unread(other, 900)
+        self.table.unread(third, 1000)
+        self.assertEqual([one.aborted, other.aborted, third.aborted], [False] * 3)
 
 
 class DeadlineTests(ConnectionsTestCase):
