@@ -23,7 +23,7 @@ Ollama lets a load take longer, but then nobody waits whom another backend could
 """
 
 SLOWEST = 100
-"""In tokens a second: a long prompt is read at least as fast as this, in silence."""
+"""In tokens a second: what is read, or written and held back, is worked on as fast as this."""
 
 FAILURES = 3
 """So many in a row, each before its first frame, and calls go elsewhere."""
@@ -34,12 +34,12 @@ TRIAL_S = 5.0
 """How long the first trial may be silent while another backend could answer."""
 
 
-def patience(prompt: int, *, is_loaded: bool) -> float:
-    """How long a well backend may be silent before a first frame: it loads, and reads the prompt.
+def patience(tokens: int, *, is_loaded: bool) -> float:
+    """How long a well backend may be silent before a first frame, in seconds.
 
-    `prompt` is in tokens, the answer in seconds.
+    It loads the model, and reads or writes `tokens` of which nobody hears.
     """
-    return min(max(STALL_S, prompt / SLOWEST), LOAD_S) if is_loaded else LOAD_S
+    return min(max(STALL_S, tokens / SLOWEST), LOAD_S) if is_loaded else LOAD_S
 
 
 @define(eq=False)

@@ -138,14 +138,14 @@ class Host:
         if of_model is not None and not of_model.is_well:
             of_model.answered()
 
-    def patience_s(self, model: str, prompt: int) -> float:
-        """How long it may be silent before the first frame of a call, of `prompt` tokens.
+    def patience_s(self, model: str, tokens: int) -> float:
+        """How long it may be silent before the first frame of a call, behind so many `tokens`.
 
         It is silent while it loads a model, but still answers when it is asked for its list.
         """
         if not self._polled.answers(self.backend.name):
             return STALL_S
-        return patience(prompt, is_loaded=self.is_loaded(model))
+        return patience(tokens, is_loaded=self.is_loaded(model))
 
     def loaded(self, model: str) -> None:
         """Note that a model has begun to answer. One that was loaded may have put others out."""

@@ -214,7 +214,11 @@ class _Attempt:
         host, ticket = self._host, self._ticket
         if self._sent_at is None:
             return STALL_S
-        return host.patience_s(ticket.model.name, ticket.grant.prompt)
+        silent = ticket.grant.prompt
+        if "tools" in ticket.call.request.body:
+            # Ollama holds back what may be a call of a tool until it is whole.
+            silent += ticket.grant.num_predict
+        return host.patience_s(ticket.model.name, silent)
 
     def look(self, now: float) -> None:
         """Leave a line, or a silent backend, for one that is well; called once a second."""

@@ -19,8 +19,15 @@ from neuronetz_twisted.errors import (
 )
 from neuronetz_twisted.relay.live import LiveCall
 from neuronetz_twisted.testing.agent import Asked
-from neuronetz_twisted.testing.calls import made_model, made_ticket
-from neuronetz_twisted.upstream.health import FAILURES, FIRST_PAUSE_S, LOAD_S, STALL_S, TRIAL_S
+from neuronetz_twisted.testing.calls import GRANT, made_model, made_ticket
+from neuronetz_twisted.upstream.health import (
+    FAILURES,
+    FIRST_PAUSE_S,
+    LOAD_S,
+    SLOWEST,
+    STALL_S,
+    TRIAL_S,
+)
 from neuronetz_twisted.upstream.hosts import NO_TRIAL
 from neuronetz_twisted.upstream.pool import PoolFull
 from neuronetz_twisted.upstream.storage import LARGEST, SHARED
@@ -231,6 +238,14 @@ class PatienceTests(PatienceTestCase):
         self.assertNoResult(long)
         self.wait(1)
         self.assertTrue(self.hosts["a"].health.is_stalled)
+
+    def test_a_call_of_a_tool_is_written(self) -> None:
+        """It comes when it is whole, which may take as long as the answer may have tokens."""
+        self.hang("a")
+        opening = self.open("a", "b", body={"messages": [], "tools": [{}]})
+        self.wait(GRANT.num_predict // SLOWEST)
+        self.assertEqual(self.names(), "a")
+        self.answered(opening, "a")
 
     def test_a_host_that_is_gone_loads_nothing(self) -> None:
         """It is asked for its list when it is silent, and where that fails it is not waited for."""
