@@ -89,8 +89,17 @@ class Answer(Generic[OwnWriter]):
 
     async def run(self) -> Outcome:
         """Answer to the end. To cancel means that the client has gone."""
-        self._begin()
-        self._stream.attach(self if self._leased is None else self._leased)
+        try:
+            self._begin()
+            self._stream.attach(self if self._leased is None else self._leased)
+        except BaseException:
+            # A fault of ours, which nobody else would end: its place would be taken for ever.
+            self._ended = True
+            self._disarm()
+            if self._leased is not None:
+                self._leased.stop()
+            self._stream.stop()
+            raise
         if self._outcome is not None:
             # Many an answer is whole by then, and needs neither a timer nor a Deferred.
             return self._outcome

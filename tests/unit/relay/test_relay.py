@@ -71,6 +71,14 @@ class UnwritableWriter(NativeWriter):
         raise UpstreamNonsense("not for me")
 
 
+class BrokenWriter(NativeWriter):
+    """A writer with a fault of ours."""
+
+    def frames(self, lines: object) -> bytes:  # noqa: ARG002 - it does not get there
+        """Fail."""
+        raise ZeroDivisionError
+
+
 class WholeWriter:
     """A writer of answers that are never streamed."""
 
@@ -136,6 +144,15 @@ class StreamedTests(RelayTestCase):
         self.stream.send(HELLO, FINAL)
         self.ended(End.COMPLETE)
         self.assertEqual((self.client.sent, self.client.ends), (b"all of it", ["answer"]))
+
+    def test_a_fault_of_ours(self) -> None:
+        """Whatever it is, the place at the model host is free again."""
+        self.running.cancel()
+        self.client, self.stream = RecordingClient(), ScriptedStream(backend="the backend")
+        self.stream.send(HELLO)
+        self.failureResultOf(self.begin(BrokenWriter()), ZeroDivisionError)
+        self.assertTrue(self.stream.stopped)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def test_complete(self) -> None:
         """A whole stream passes frame by frame and ends truthfully, with the host's counts."""
