@@ -60,6 +60,15 @@ class Fleet:
             raise AssertionError(answer.body)
 
     @contextmanager
+    def loads(self, number: int, seconds: float) -> Iterator[None]:
+        """Let one take so long to load a model, for the block's duration."""
+        self.configure(number, {"load_time": seconds})
+        try:
+            yield
+        finally:
+            self.configure(number, {"load_time": 0})
+
+    @contextmanager
     def frozen(self, number: int) -> Iterator[None]:
         """Hold one (SIGSTOP) for the block's duration: its sockets are open, and nothing moves."""
         self.mocks[number].program.signal(signal.SIGSTOP)

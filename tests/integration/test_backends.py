@@ -7,13 +7,14 @@ from tests.crowd import Crowd
 from tests.figures import within
 from tests.fleet import SLOTS, shared_fleet, whole_and_own
 from tests.gateway import marker
-from tests.http_client import ask, chat
+from tests.http_client import ask, chat, request_bytes
 from tests.processes import eventually
 
 CALLS = 2 * SLOTS
 SOON_S = within(5.0)
 STALLED_S = within(STALL_S + 5.0)
 BACK_S = within(30.0)
+LARGE = "qwen3:8b"
 WAITING = "[[n=5 wait=2s]]"
 """An answer that is long in coming, so that something can happen before its first frame."""
 
@@ -84,6 +85,18 @@ class IllTests(BackendsTestCase):
             self.assertFalse(call.is_whole)
         self.fleet.revive(0)
         self.assert_back(0)
+
+    def test_a_model_is_loaded(self) -> None:
+        """Silence because of that is waited for; nobody else loads it meanwhile."""
+        before = [self.fleet.served(number) for number in range(3)]
+        with self.fleet.loads(0, STALL_S + 3):
+            body = chat(f"{marker()} [[n=5]]", model=LARGE)
+            request = request_bytes("POST", "/api/chat", body, key=self.fleet.key)
+            with Crowd([(self.port, request)]) as crowd:
+                (call,) = crowd.wait(2 * STALLED_S)
+            whole_and_own(call)
+        after = [self.fleet.served(number) for number in range(3)]
+        self.assertEqual([b - a for a, b in zip(before, after, strict=True)], [1, 0, 0])
 
     def test_frozen(self) -> None:
         """Whoever waits at one that hangs goes elsewhere; the next ones do at once."""
