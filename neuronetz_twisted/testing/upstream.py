@@ -96,11 +96,12 @@ class ScriptedStream:
 
 @define
 class ScriptedRoom:
-    """The places at a backend, as a test says; `heard` and `expects` are what its host does."""
+    """The places at a backend, as a test says; the rest is what its host does."""
 
     is_free: bool = True
     is_full: bool = False
     heard: bool = False
+    left_by_host: bool = False
     expects: bool = False
     turned: int = 0
 

@@ -67,10 +67,14 @@ class Exchange:
 
 
 class Keeper(Typed):
-    """What a connection tells its pool. `heard` is set with each read of an answer."""
+    """What a connection tells its pool.
+
+    `heard` is set with each read of an answer, `left_by_host` where the host closes a connection.
+    """
 
     clock: IReactorTime
     heard: bool
+    left_by_host: bool
 
     def made(self, connection: "Connection") -> None:
         """It is connected."""
@@ -200,6 +204,8 @@ class Connection(Protocol):
         """The connection is closed: the end of a body, or of the hope for an answer."""
         exchange, self._exchange = self._exchange, None
         body, self._body = self._body, None
+        if not self._closing:
+            self._pool.left_by_host = True
         self._pool.lost(self)
         if self.ready is not None and not self.ready.called:
             self.ready.errback(ResponseNeverReceived([reason]))

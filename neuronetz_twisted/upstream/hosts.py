@@ -26,6 +26,7 @@ class Room(Protocol):
     """The places at one backend (`pool.Pool`)."""
 
     heard: bool
+    left_by_host: bool
 
     @property
     def is_free(self) -> bool:
@@ -154,7 +155,13 @@ class Host:
         self._loaded[model] = self._clock.seconds()
 
     def is_loaded(self, model: str) -> bool:
-        """Whether a model is there without being loaded, as far as that can be known."""
+        """Whether a model is there without being loaded, as far as that can be known.
+
+        A host that closes connections may have been started again.
+        """
+        if self.room.left_by_host:
+            self.room.left_by_host = False
+            self._loaded.clear()
         since = self._loaded.get(model)
         return since is not None and self._clock.seconds() - since < KEPT_S
 

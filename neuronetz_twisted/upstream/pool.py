@@ -72,7 +72,8 @@ class Pool:
     `wait_s` bounds the wait in line, `connect_s` the time to connect, names and TLS included, in
     seconds. The log says, once a minute at most, when requests are turned away, and when the line
     moves again. `look` is called each second while anything is under way; whoever looks sees in
-    `heard` whether the host has brought anything, and takes it back.
+    `heard` whether the host has brought anything, in `left_by_host` whether it has closed a
+    connection, and takes it back.
     """
 
     clock: IReactorTime
@@ -81,6 +82,7 @@ class Pool:
     wait_s: float
     connect_s: float
     heard: bool = field(default=False, init=False)
+    left_by_host: bool = field(default=False, init=False)
     look: Callable[[], object] = field(default=lambda: None, init=False)
     _taken: int = field(default=0, init=False)
     _line: dict[Exchange, IDelayedCall] = field(factory=dict, init=False)

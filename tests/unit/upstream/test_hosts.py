@@ -68,6 +68,7 @@ class HostTests(SynchronousTestCase):
             lambda: self.host.loaded("y"),
             lambda: self.clock.advance(KEPT_S),
             lambda: self.host.lost("y", NO_TRIAL, "lost"),
+            lambda: setattr(self.host.room, "left_by_host", True),
         ):
             self.host.loaded("x")
             self.assertTrue(self.host.is_loaded("x"))

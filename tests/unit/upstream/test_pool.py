@@ -280,6 +280,17 @@ class IdleTests(PoolTestCase):
         self.network.turn()
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
+    def test_whose_end_it_was(self) -> None:
+        """A host that closes what is idle, as one that ends, is not taken for our own sweep."""
+        self.idle("a")
+        self.clock.advance(IDLE_S)
+        self.network.turn()
+        self.assertFalse(self.pool.left_by_host)
+        (wire,) = self.idle("a")
+        wire.hang_up()
+        self.network.turn()
+        self.assertTrue(self.pool.left_by_host)
+
     def test_not_while_in_use(self) -> None:
         """A connection that is used does not age, and the timer starts with the next idle one."""
         (wire,) = self.idle("a")
